@@ -1,0 +1,136 @@
+/**
+ * Every code a caller or an operator can meet, each with the text that a caller may see. Codes are a contract:
+ * documented in `docs/errors.md`, never reused. The public texts hold no path, key, address or policy text.
+ */
+export const publicMessages = {
+  // Refusals: nothing was evaluated, nothing decided; counted in postern_rejected_total{why}.
+  target_invalid: 'the request target is not one this listener reads',
+  route_unknown: 'no such route',
+  method_not_allowed: 'this route does not take that method',
+  host_foreign: 'the Host header names another host',
+  origin_foreign: 'cross-site requests are refused',
+  header_invalid: 'a header that counts once was sent twice, or is malformed',
+  request_id_invalid: 'X-Request-ID is longer than 128 characters or not visible ASCII',
+  content_type_unsupported: 'the body must be application/json, in UTF-8',
+  content_encoding_unsupported: 'the Content-Encoding is not supported',
+  body_too_large: 'the body is larger than the limit',
+  body_too_slow: 'the body did not arrive in time',
+  body_cut_short: 'the body ended before its announced length',
+  body_not_utf8: 'the body is not valid UTF-8 without a byte order mark',
+  body_not_json: 'the body is not one JSON document',
+  body_too_deep: 'the body is nested too deeply',
+  body_not_object: 'the body must be a JSON object',
+  member_repeated: 'a member stands twice in one object',
+  number_out_of_range: 'a number is too large to be represented',
+  text_not_unicode: 'a string holds half a surrogate pair',
+  member_missing: 'a required member is missing',
+  member_invalid: 'a member has the wrong type or form',
+  overloaded: 'too many requests are waiting; try again',
+  stopping: 'the sidecar is stopping; try again',
+  unauthenticated: 'a valid token is required',
+  // Undecided: a decision was due and could not be had, so the answer is deny.
+  subject_not_caller: 'the subject is not the caller, and the caller may not speak for others',
+  no_bundle: 'no policy bundle is loaded',
+  bundle_too_old: 'the policy bundle is older than allowed',
+  no_policy_applies: 'no policy applies to this request',
+  policy_undefined: 'the policy gave no result',
+  policy_result_invalid: 'the policy gave a malformed result',
+  policy_failed: 'the policy could not be evaluated',
+  policy_budget_spent: 'the policy took too long or too much memory to decide',
+  grant_not_usable: 'a grant that the decision rests on is used up, over or revoked',
+  grant_store_failed: 'the use of a grant could not be recorded',
+  audit_unavailable: 'the decision could not be recorded',
+  internal: 'internal failure',
+  // Control listener.
+  signal_invalid: 'the signal is malformed',
+  grant_invalid: 'the grant is malformed',
+  grant_unknown: 'no such grant',
+  grant_state: 'the grant is not in a state that allows this',
+  grant_self_approval: 'a subject cannot approve its own grant',
+  attestation_invalid: 'the attestation does not verify',
+  store_full: 'the store holds as many entries as it may',
+  store_failed: 'the store could not keep this',
+  // Bundles and configuration.
+  bundle_invalid: 'the bundle is refused',
+  config_invalid: 'the configuration is refused',
+} as const;
+
+export type ErrorCode = keyof typeof publicMessages;
+
+/** `message` is for our log. `publicMessage` is all that a caller may see. */
+export abstract class SidecarError extends Error {
+  abstract readonly code: ErrorCode;
+  get publicMessage(): string {
+    return publicMessages[this.code];
+  }
+}
+
+/** A request that is not judged at all: the caller is told what is wrong with it. */
+export class RequestRefused extends SidecarError {
+  readonly code: ErrorCode;
+  readonly status: number;
+  /** Which member, or where: our own words or a member's name of the contract, never the caller's text. */
+  readonly at: string | undefined;
+
+  constructor(code: ErrorCode, status: number, at?: string) {
+    super(at === undefined ? code : `${code} at ${at}`);
+    this.code = code;
+    this.status = status;
+    this.at = at;
+  }
+
+  override get publicMessage(): string {
+    return this.at === undefined ? publicMessages[this.code] : `${publicMessages[this.code]}: ${this.at}`;
+  }
+}
+
+/** A decision that could not be had. It stays closed, and its code says why. */
+export class Undecided extends SidecarError {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** Something a control request asked for cannot be done: `status` says whose fault it is. */
+export class ControlRefused extends SidecarError {
+  readonly code: ErrorCode;
+  readonly status: number;
+  readonly detail: string;
+
+  constructor(code: ErrorCode, status: number, detail: string, options?: ErrorOptions) {
+    super(detail, options);
+    this.code = code;
+    this.status = status;
+    this.detail = detail;
+  }
+}
+
+/** A bundle that does not serve. `message` names file and reason for the operator. */
+export class BundleRefused extends SidecarError {
+  readonly code = 'bundle_invalid';
+}
+
+/** Faults in the configuration, all of them. */
+export class ConfigRefused extends SidecarError {
+  readonly code = 'config_invalid';
+  readonly faults: readonly string[];
+
+  constructor(faults: readonly string[]) {
+    super(
+      `the configuration has ${faults.length} fault${faults.length === 1 ? '' : 's'}:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`,
+    );
+    this.faults = faults;
+  }
+}
+
+export class InternalError extends SidecarError {
+  readonly code = 'internal';
+}
+
+/** What we did not name is our own bug: the log gets the cause, the caller gets nothing. */
+export function asSidecarError(cause: unknown): SidecarError {
+  return cause instanceof SidecarError ? cause : new InternalError('unnamed failure', { cause });
+}

@@ -1,0 +1,73 @@
+import { canonicalJson, type JsonObject, type JsonValue } from './json.ts';
+import type { EpochMs } from './time.ts';
+
+export const aboutKinds = ['device', 'subject', 'session', 'workload'] as const;
+export type AboutKind = (typeof aboutKinds)[number];
+
+/** What one source says about one thing: design section 7. Attribute names follow CAEP where CAEP has one. */
+export interface Signal {
+  readonly about: { readonly kind: AboutKind; readonly id: string };
+  readonly attributes: JsonObject;
+  /** When the source measured it, never when we received it. */
+  readonly observedAt: EpochMs;
+  readonly expiresAt?: EpochMs;
+  readonly source: string;
+  /** Orders reports of one source that carry the same `observedAt`; 0 when the source has no counter. */
+  readonly sequence: number;
+}
+
+/** One attribute as one source last reported it. Lists of these are never changed, only replaced. */
+export interface Held {
+  readonly attribute: string;
+  readonly value: JsonValue;
+  readonly source: string;
+  readonly observedAt: EpochMs;
+  readonly expiresAt: EpochMs | undefined;
+  readonly sequence: number;
+}
+
+/** How closed a known attribute's value is; more is closed further. `undefined`: no order is known for it. */
+function closedness(attribute: string, value: JsonValue): number | undefined {
+  switch (attribute) {
+    case 'compliant':
+    case 'secure_boot':
+    case 'disk_encrypted':
+    case 'managed':
+      return value === true ? 0 : 1;
+    case 'revoked':
+    case 'credential_compromised':
+    case 'identity_disabled':
+    case 'jailbroken':
+      return value === false ? 0 : 1;
+    case 'risk_level':
+      return value === 'low' ? 0 : value === 'medium' ? 1 : 2;
+    case 'risk_score':
+    case 'pending_security_updates':
+      return typeof value === 'number' ? value : Number.POSITIVE_INFINITY;
+    default:
+      return undefined;
+  }
+}
+
+/**
+ * Compares what two reports say of one attribute by how far each closes the gate.
+ *
+ * @returns above 0 if `a` is the more closed value, below 0 if `b` is, 0 if they are equal or have no known order
+ */
+export function compareClosedness(attribute: string, a: JsonValue, b: JsonValue): number {
+  const closedA = closedness(attribute, a);
+  const closedB = closedness(attribute, b);
+  return closedA === undefined || closedB === undefined || closedA === closedB ? 0 : closedA - closedB;
+}
+
+/**
+ * Whether a report replaces what the same source said before of the same attribute. Newest observation first, then the
+ * source's own sequence; a full tie goes to the more closed value, and where no order is known to the greater text, so
+ * that any order of arrival ends in one state.
+ */
+export function supersedes(next: Held, before: Held): boolean {
+  if (next.observedAt !== before.observedAt) return next.observedAt > before.observedAt;
+  if (next.sequence !== before.sequence) return next.sequence > before.sequence;
+  const closed = compareClosedness(next.attribute, next.value, before.value);
+  return closed !== 0 ? closed > 0 : canonicalJson(next.value) > canonicalJson(before.value);
+}

@@ -1,0 +1,41 @@
+declare const brand: unique symbol;
+
+/** Milliseconds since 1970-01-01T00:00:00Z, as the sidecar's wall clock reads them. */
+export type EpochMs = number & { readonly [brand]: 'EpochMs' };
+
+/** The wall clock is read once per request; the monotonic one only measures durations and is never an age's base. */
+export interface Clock {
+  now(): EpochMs;
+  /** Milliseconds from an arbitrary start, with a fraction; never goes back. */
+  monotonicMs(): number;
+}
+
+export function epochMs(value: number): EpochMs {
+  return value as EpochMs;
+}
+
+const rfc3339 = /^(\d{4}-\d{2}-\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})$/;
+
+/**
+ * Reads a date-time as RFC 3339 section 5.6 writes it, with an offset; digits past the millisecond are cut.
+ *
+ * @returns undefined for anything else, a leap second (`:60`) and a day that its month does not have included
+ */
+export function parseRfc3339(text: string): EpochMs | undefined {
+  const match = rfc3339.exec(text);
+  if (match === null) return undefined;
+  const [, date, hours, minutes, seconds, fraction = '', offset = 'Z'] = match;
+  if (Number(hours) > 23 || Number(minutes) > 59 || Number(seconds) > 59) return undefined;
+  const day = Date.parse(`${date}T00:00:00Z`);
+  // Date.parse takes 31 February for 3 March; the round trip does not.
+  if (Number.isNaN(day) || new Date(day).toISOString().slice(0, 10) !== date) return undefined;
+  const millis = `${fraction}000`.slice(0, 3);
+  const zone = offset.toUpperCase() === 'Z' ? 'Z' : offset;
+  const parsed = Date.parse(`${date}T${hours}:${minutes}:${seconds}.${millis}${zone}`);
+  return Number.isNaN(parsed) ? undefined : (parsed as EpochMs);
+}
+
+/** @returns e.g. `2026-11-02T10:00:00.123Z` */
+export function rfc3339Of(at: EpochMs): string {
+  return new Date(at).toISOString();
+}
