@@ -21,11 +21,38 @@ export interface Grant {
   /** Absent: as often as wished while it lasts. */
   readonly maxUses?: number;
   readonly uses: number;
+  /** The authenticated principal that approved it. */
   readonly approver?: string;
+  /** Whom that principal named as the approver, where it speaks for somebody. */
+  readonly approverNamed?: string;
   readonly approvedAt?: EpochMs;
   /** Set at approval. */
   readonly expiresAt?: EpochMs;
   readonly revokedAt?: EpochMs;
+  readonly revokedBy?: string;
+}
+
+/** What somebody asks for; nothing of it holds before it is approved. */
+export interface GrantRequest {
+  readonly subject: string;
+  readonly actions: readonly string[];
+  readonly resources: readonly string[];
+  readonly resourceType?: string;
+  readonly reason: string;
+  readonly ttlMs: number;
+  readonly notBefore?: EpochMs;
+  /** Absent: as often as wished while it lasts. */
+  readonly maxUses?: number;
+  readonly requestedBy: string;
+}
+
+/** Where a grant stands at one moment: `lapsed` was never approved in time, `scheduled` has not begun. */
+export const grantStandings = ['requested', 'lapsed', 'scheduled', 'active', 'spent', 'expired', 'revoked'] as const;
+export type GrantStanding = (typeof grantStandings)[number];
+
+export interface StandingGrant {
+  readonly grant: Grant;
+  readonly standing: GrantStanding;
 }
 
 /** What is tried, as grants are held against it. */

@@ -1,12 +1,26 @@
 import type { Attestation } from './attestation.ts';
-import type { Attempt, Grant } from './grant.ts';
-import type { AboutKind, Held } from './signal.ts';
+import type { Attempt, Grant, GrantRequest, GrantStanding, StandingGrant } from './grant.ts';
+import type { JsonValue } from './json.ts';
+import type { AboutKind, Held, Signal } from './signal.ts';
 import type { EpochMs } from './time.ts';
 
 /** What the sidecar knows of signals, read from memory: never a disk or a network on a request's way. */
 export interface SignalReader {
   /** The same list object until a newer report replaces it, so that what is derived from it can be kept beside it. */
   held(kind: AboutKind, id: string): readonly Held[] | undefined;
+}
+
+/** Takes reports in. Everything a promise here resolves to is durable first. */
+export interface SignalKeeper extends SignalReader {
+  /**
+   * Keeps all of them or none.
+   *
+   * @returns for each report, in order, whether it changed anything; an older one that arrives late does not
+   * @throws ControlRefused `signal_invalid`, `store_full` or `store_failed`; nothing is kept then
+   */
+  put(signals: readonly Signal[]): Promise<readonly ('changed' | 'unchanged')[]>;
+  /** Forgets all that is held about one thing; false if nothing was. */
+  forget(kind: AboutKind, id: string): Promise<boolean>;
 }
 
 export interface GrantReader {
@@ -23,6 +37,31 @@ export interface GrantSpender {
    * @throws Undecided `grant_store_failed` if the outcome could not be made durable; the uses then count as taken
    */
   spend(ids: readonly string[], attempt: Attempt, now: EpochMs): Promise<boolean>;
+}
+
+/** The life of grants as the control listener drives it. All of it throws ControlRefused, and resolves when durable. */
+export interface GrantKeeper {
+  request(asked: GrantRequest): Promise<StandingGrant>;
+  /** Starts the grant's clock. A second approval gives the same grant back. */
+  approve(id: string, approver: string, approverNamed?: string): Promise<StandingGrant>;
+  revoke(id: string, by: string): Promise<StandingGrant>;
+  get(id: string): StandingGrant | undefined;
+  /** In order of request, those after the one named; `undefined` if that one is not known. */
+  list(filter: GrantFilter, limit: number, after?: string): readonly StandingGrant[] | undefined;
+}
+
+export interface GrantFilter {
+  readonly subject?: string;
+  readonly standing?: GrantStanding;
+}
+
+export interface AttestationKeeper extends AttestationReader {
+  /**
+   * Verifies a DSSE envelope and keeps one attestation for each artifact it speaks of.
+   *
+   * @throws ControlRefused `attestation_invalid`; nothing of it is kept
+   */
+  attach(envelope: JsonValue): Promise<readonly Attestation[]>;
 }
 
 export interface AttestationReader {
