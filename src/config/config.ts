@@ -1,0 +1,79 @@
+import { posix } from 'node:path';
+import { ConfigRefused } from '../domain/errors.ts';
+import { override } from './environment.ts';
+import type { Fault } from './fault.ts';
+import { read } from './read.ts';
+import { type ConfigDraft, rules } from './rules.ts';
+import type { Config } from './schema.ts';
+import { configShape } from './shape.ts';
+import { readYaml } from './yaml.ts';
+
+/** What the configuration takes from where the sidecar runs. */
+export interface Surroundings {
+  /** Stands in for `sidecar.id`. */
+  readonly hostname: string;
+  /** Working directory: relative paths start here. It serves to compare paths; they stay as they were written. */
+  readonly directory: string;
+}
+
+/**
+ * Reads a configuration: one YAML text, and variables of the environment over it.
+ *
+ * @param env all of the environment; only names that begin with `POSTERN_` are looked at, each of which must be known
+ * @throws ConfigRefused with every fault there is, each with its path and, where a variable set it, the variable
+ */
+export function parseConfig(
+  yamlText: string,
+  env: Readonly<Record<string, string | undefined>>,
+  surroundings: Surroundings,
+): Config {
+  const faults: Fault[] = [];
+  const file = readYaml(yamlText, '', faults);
+  const unreadable = file === undefined;
+  if (file === null) faults.push({ at: '', text: 'the file is empty' });
+  const { tree, setBy } = override(file ?? {}, env, faults);
+  let config: unknown;
+  // A text that is no YAML says nothing of its members: that each of them is missing would only hide what is wrong.
+  if (!unreadable && file !== null) {
+    config = read(configShape, withDerived(tree, surroundings), '', faults);
+    // The draft is what `read` gives for this very shape; members with a fault are the ones left out.
+    faults.push(...rules((config ?? {}) as ConfigDraft, surroundings.directory));
+  }
+  if (faults.length > 0) throw new ConfigRefused([...new Set(faults.map((fault) => told(fault, setBy)))]);
+  return config as Config;
+}
+
+/** Puts in what is no constant: see `derived`. */
+function withDerived(tree: unknown, { hostname }: Surroundings): unknown {
+  if (!isObject(tree)) return tree;
+  const { sidecar = {}, bundle }: Top = tree;
+  const file = isObject(bundle) ? bundle.file : undefined;
+  return {
+    ...tree,
+    sidecar: absentIn(sidecar, 'id', hostname),
+    ...(typeof file === 'string' ? { bundle: absentIn(bundle, 'name', posix.basename(file, '.tar.gz')) } : {}),
+  };
+}
+
+/** Members that are looked at before anything is checked. */
+interface Top {
+  readonly sidecar?: unknown;
+  readonly bundle?: unknown;
+  readonly file?: unknown;
+}
+
+function absentIn(value: unknown, name: string, standIn: string): unknown {
+  return isObject(value) && !Object.hasOwn(value, name) ? { ...value, [name]: standIn } : value;
+}
+
+function isObject(value: unknown): value is Top {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function told({ at, text }: Fault, setBy: ReadonlyMap<string, string>): string {
+  if (at === '') return text;
+  const from = [...setBy]
+    .filter(([path]) => at === path || at.startsWith(`${path}.`) || at.startsWith(`${path}[`))
+    .at(-1);
+  return from === undefined ? `${at}: ${text}` : `${at} (from ${from[1]}): ${text}`;
+}

@@ -1,0 +1,183 @@
+import { BlockList, isIPv6 } from 'node:net';
+import { posix } from 'node:path';
+import type { Fault } from './fault.ts';
+import type { Address, Config } from './schema.ts';
+
+/** A configuration some of whose members were faulty and are left out; lists keep their places. */
+type Draft<T> = T extends readonly (infer Item)[]
+  ? readonly (Draft<Item> | undefined)[]
+  : T extends Address
+    ? T
+    : T extends object
+      ? { readonly [K in keyof T]?: Draft<T[K]> | undefined }
+      : T;
+export type ConfigDraft = Draft<Config>;
+
+/** Bodies that are being decided are all in memory at once: the product of the two limits is what that can come to. */
+const bodiesBytesMax = 2 * 1024 ** 3;
+
+/** What no single member shows: how members stand to each other, and which of them would open the gate. */
+export function rules(config: ConfigDraft, directory: string): Fault[] {
+  return [
+    ...listeners(config),
+    ...ports(config),
+    ...paths(config, directory),
+    ...names(config),
+    ...relays(config),
+    ...memory(config),
+  ];
+}
+
+function listeners({ decision, control }: ConfigDraft): Fault[] {
+  const faults: Fault[] = [];
+  if (decision?.listen && !isLoopback(decision.listen)) {
+    faults.push({
+      at: 'decision.listen',
+      text: 'beyond loopback; callers on TCP are not authenticated in this version, so only a loopback address or a socket is safe',
+    });
+  }
+  if (decision?.listen === null && decision.sockets?.length === 0) {
+    faults.push({ at: 'decision', text: 'neither listen nor sockets: nobody could ask' });
+  }
+  if (control?.listen && !isLoopback(control.listen)) {
+    faults.push({
+      at: 'control.listen',
+      text: 'beyond loopback; its tokens would cross the network in the clear, and this version has no TLS: use a loopback address or `control.socket`, and `probes.listen` for probes and metrics',
+    });
+  }
+  const controlIsOn = control?.listen != null || control?.socket != null;
+  if (controlIsOn && control?.tokens?.length === 0) {
+    faults.push({
+      at: 'control.tokens',
+      text: 'at least one token is needed: without one anybody could write signals and grants; switch the listener off with `listen: null`',
+    });
+  }
+  return faults;
+}
+
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8, 'ipv4');
+loopback.addAddress('::1', 'ipv6');
+
+function isLoopback(address: Address): boolean {
+  return loopback.check(address.host, isIPv6(address.host) ? 'ipv6' : 'ipv4');
+}
+
+function ports({ decision, control, probes }: ConfigDraft): Fault[] {
+  const bound: (readonly [at: string, address: Address])[] = [];
+  if (decision?.listen) bound.push(['decision.listen', decision.listen]);
+  if (control?.listen) bound.push(['control.listen', control.listen]);
+  if (probes?.listen) bound.push(['probes.listen', probes.listen]);
+  return bound.flatMap(([at, address], index) =>
+    bound
+      .slice(0, index)
+      .filter(([, other]) => meets(address, other))
+      .map(([otherAt]) => ({ at, text: `takes the same port as ${otherAt}` })),
+  );
+}
+
+function meets(a: Address, b: Address): boolean {
+  if (a.port !== b.port || a.port === 0) return false;
+  const hosts = [canonicalHost(a), canonicalHost(b)];
+  return hosts[0] === hosts[1] || hosts.includes('0.0.0.0') || hosts.includes('[::]');
+}
+
+/** One text for one IP address, as WHATWG URL writes it. */
+function canonicalHost({ host }: Address): string {
+  return new URL(`http://${isIPv6(host) ? `[${host}]` : host}`).hostname;
+}
+
+function paths(config: ConfigDraft, directory: string): Fault[] {
+  const sockets = located(
+    config.decision?.sockets?.map((socket, index) => [`decision.sockets[${index}].path`, socket?.path]),
+    directory,
+  );
+  const ours = located(
+    [
+      ['control.socket.path', config.control?.socket?.path],
+      ...(config.control?.tokens?.map((token, index) => [`control.tokens[${index}].file`, token?.file] as const) ?? []),
+      ['bundle.file', config.bundle?.file],
+      ['store.directory', config.store?.directory],
+      ['record.file', config.record?.file],
+      ...(config.attestations?.keys?.map((key, index) => [`attestations.keys[${index}].file`, key?.file] as const) ??
+        []),
+    ],
+    directory,
+  );
+  const all = [...sockets, ...ours];
+  const twice = all.flatMap(([at, path], index) =>
+    all
+      .slice(0, index)
+      .filter(([, other]) => other === path)
+      .map(([otherAt]) => ({ at, text: `the same path as ${otherAt}` })),
+  );
+  // An agent that mounts the directory of its socket would have our tokens, policies or state in its hands.
+  const exposed = ours.flatMap(([at, path]) =>
+    sockets
+      .filter(([, socket]) => path !== socket && isInside(path, posix.dirname(socket)))
+      .map(([socketAt]) => ({
+        at,
+        text: `stands in the directory of ${socketAt}, which an agent mounts: give the socket a directory of its own`,
+      })),
+  );
+  return [...twice, ...exposed];
+}
+
+type Located = readonly (readonly [at: string, path: string])[];
+
+function located(
+  entries: readonly (readonly [at: string, path: string | undefined])[] | undefined,
+  directory: string,
+): Located {
+  return (entries ?? []).flatMap(([at, path]) =>
+    path === undefined ? [] : [[at, posix.resolve(directory, path)] as const],
+  );
+}
+
+function isInside(path: string, directory: string): boolean {
+  return path.startsWith(directory.endsWith('/') ? directory : `${directory}/`);
+}
+
+function names({ control, attestations }: ConfigDraft): Fault[] {
+  return [
+    ...repeated(
+      'control.tokens',
+      'name',
+      control?.tokens?.map((token) => token?.name),
+    ),
+    ...repeated(
+      'attestations.keys',
+      'id',
+      attestations?.keys?.map((key) => key?.id),
+    ),
+  ];
+}
+
+function repeated(list: string, member: string, values: readonly (string | undefined)[] | undefined): Fault[] {
+  return (values ?? []).flatMap((value, index) =>
+    value !== undefined && values?.indexOf(value) !== index
+      ? [{ at: `${list}[${index}].${member}`, text: 'this name is taken by an earlier entry' }]
+      : [],
+  );
+}
+
+function relays({ decision }: ConfigDraft): Fault[] {
+  const identities = [decision?.identity?.id, ...(decision?.sockets?.map((socket) => socket?.identity?.id) ?? [])];
+  return (decision?.relays ?? []).flatMap((relay, index) =>
+    relay === undefined || identities.includes(relay)
+      ? []
+      : [{ at: `decision.relays[${index}]`, text: 'no listener has this identity, so nobody could use the right' }],
+  );
+}
+
+function memory({ decision }: ConfigDraft): Fault[] {
+  const { body_bytes: bodyBytes, in_flight: inFlight } = decision?.limits ?? {};
+  return bodyBytes !== undefined && inFlight !== undefined && bodyBytes * inFlight > bodiesBytesMax
+    ? [
+        {
+          at: 'decision.limits',
+          text: `body_bytes times in_flight is ${bodyBytes * inFlight} bytes of memory; at most ${bodiesBytesMax} are taken`,
+        },
+      ]
+    : [];
+}
