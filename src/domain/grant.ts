@@ -88,8 +88,7 @@ export function patternNames(pattern: string, id: string): boolean {
   const parent = pattern.slice(0, -1);
   if (!id.startsWith(parent)) return false;
   const child = id.slice(parent.length);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-  return child !== '' && child !== '.' && child !== '..' && !/[/\\%\u0000-\u001f\u007f]/.test(child);
+  return child !== '' && child !== '.' && child !== '..' && !/[/\\%\p{Cc}]/u.test(child);
 }
 
 export function covers(grant: Grant, attempt: Attempt): boolean {

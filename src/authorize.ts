@@ -1,0 +1,118 @@
+import { decide } from './decide/decide.ts';
+import { settleGrants } from './decide/settle-grants.ts';
+import type { Decision } from './domain/decision.ts';
+import { asSidecarError, RequestRefused, Undecided } from './domain/errors.ts';
+import type { Facts } from './domain/facts.ts';
+import type { GrantSpender } from './domain/ports.ts';
+import type { Answer, AuthzRequest, RawRequest } from './domain/request.ts';
+import type { Clock, EpochMs } from './domain/time.ts';
+import type { ActiveBundle, Enrich } from './enrich/enrich.ts';
+import { evaluate } from './evaluate/evaluate.ts';
+import type { PolicyModule } from './evaluate/policy-module.ts';
+import { type Identify, requireOwnSubject } from './identify/identify.ts';
+import { receive } from './receive/receive.ts';
+import type { JsonLimits } from './receive/scan-json.ts';
+import type { Recorder, Stopwatch } from './record/recorder.ts';
+import { type RespondOptions, respond, respondRefusal } from './respond/respond.ts';
+
+export interface ServingBundle extends ActiveBundle {
+  readonly policy: PolicyModule;
+}
+
+export interface Parts {
+  readonly clock: Clock;
+  readonly newDecisionId: () => string;
+  readonly limits: JsonLimits;
+  readonly identify: Identify;
+  readonly enrich: Enrich;
+  /**
+   * The bundle that serves at this moment; a request asks once, and sees that one to its end.
+   *
+   * @throws Undecided `no_bundle`, `bundle_too_old`
+   */
+  readonly servingBundle: (now: EpochMs) => ServingBundle;
+  readonly grants: GrantSpender;
+  readonly recorder: Recorder;
+  readonly respond: RespondOptions;
+}
+
+/** How far a request has come: what is known of it when it is recorded, decided or not. */
+interface Trail {
+  readonly raw: RawRequest;
+  readonly receivedAt: EpochMs;
+  request?: AuthzRequest;
+  bundle?: ServingBundle;
+  facts?: Facts;
+  resultText?: string | undefined;
+}
+
+/**
+ * The whole way of one request. One that is refused was not judged, and is counted; every other is decided, recorded
+ * and answered, whatever failed on the way.
+ */
+export async function authorize(raw: RawRequest, parts: Parts): Promise<Answer> {
+  const stopwatch = parts.recorder.stopwatch();
+  const trail: Trail = { raw, receivedAt: parts.clock.now() };
+  let decision: Decision;
+  try {
+    decision = await reach(trail, parts, stopwatch);
+  } catch (cause) {
+    const error = asSidecarError(cause);
+    if (error instanceof RequestRefused) {
+      parts.recorder.refused(error);
+      return respondRefusal(error, raw.surface);
+    }
+    decision = { kind: 'undecided', error, revision: trail.bundle?.revision };
+  }
+  const decisionId = parts.newDecisionId();
+  decision = record(decision, decisionId, trail, parts, stopwatch);
+  const answer = respond(decision, raw.surface, decisionId, parts.respond);
+  stopwatch.lap('respond');
+  return answer;
+}
+
+async function reach(trail: Trail, parts: Parts, stopwatch: Stopwatch): Promise<Decision> {
+  const request = receive(trail.raw, parts.limits);
+  trail.request = request;
+  stopwatch.lap('receive');
+
+  const caller = parts.identify(request);
+  requireOwnSubject(request, caller);
+  stopwatch.lap('identify');
+
+  const bundle = parts.servingBundle(trail.receivedAt);
+  trail.bundle = bundle;
+  const facts = parts.enrich(request, caller, bundle, trail.receivedAt);
+  trail.facts = facts;
+  stopwatch.lap('enrich');
+
+  const result = evaluate(bundle.policy, facts);
+  trail.resultText = result.text;
+  stopwatch.lap('evaluate');
+
+  const decision = await settleGrants(decide(result, request.entrypoint), facts, request.asked, parts.grants);
+  stopwatch.lap('decide');
+  return decision;
+}
+
+/** A decision that cannot be recorded is none. */
+function record(decision: Decision, decisionId: string, trail: Trail, parts: Parts, stopwatch: Stopwatch): Decision {
+  try {
+    parts.recorder.decided(
+      {
+        decisionId,
+        decision,
+        raw: trail.raw,
+        receivedAt: trail.receivedAt,
+        request: trail.request,
+        facts: trail.facts,
+        resultText: trail.resultText,
+      },
+      stopwatch,
+    );
+    return decision;
+  } catch (cause) {
+    const error = new Undecided('audit_unavailable', 'the decision could not be recorded', { cause });
+    return { kind: 'undecided', error, revision: trail.bundle?.revision };
+  }
+}

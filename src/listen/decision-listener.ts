@@ -1,0 +1,202 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { asSidecarError, RequestRefused, type SidecarError } from '../domain/errors.ts';
+import type { Log } from '../domain/ports.ts';
+import type { Answer, RawRequest, Surface, Via } from '../domain/request.ts';
+import { readBody } from './read-body.ts';
+import { type Head, isJson, isOwnHost, readHead } from './read-head.ts';
+import { evaluationPath, MethodNotAllowed, route, surfaceOf } from './routes.ts';
+
+export interface ListenerLimits {
+  readonly bodyBytes: number;
+  readonly headerBytes: number;
+  readonly headersCount: number;
+  readonly connections: number;
+  readonly inFlight: number;
+  readonly requestsPerSocket: number;
+  readonly headerTimeoutMs: number;
+  readonly bodyTimeoutMs: number;
+  readonly keepAliveMs: number;
+}
+
+export interface DecisionListenerOptions {
+  readonly limits: ListenerLimits;
+  /** The policy entrypoint that AuthZEN requests ask. */
+  readonly entrypoint: string;
+  /** Host names, beside loopback's, that requests may name. */
+  readonly ownHosts: readonly string[];
+  readonly log: Log;
+  readonly authorize: (raw: RawRequest) => Promise<Answer>;
+  /** Words a refusal that was met before `authorize`, and counts it. */
+  readonly refuse: (error: SidecarError, surface: Surface) => Answer;
+}
+
+/** One way in: an address or a Unix socket, and who comes through it. */
+export interface Doorway {
+  readonly server: Server;
+  readonly close: (graceMs: number) => Promise<void>;
+}
+
+const loopbackHosts = ['127.0.0.1', 'localhost', '[::1]'];
+
+/**
+ * The decision routes, on `node:http` itself: Express costs more per request than the policy does (bench/floor.ts).
+ * All doorways share one count of requests in flight.
+ */
+export class DecisionListener {
+  readonly #options: DecisionListenerOptions;
+  readonly #ownHosts: ReadonlySet<string>;
+  #inFlight = 0;
+  #stopping = false;
+
+  constructor(options: DecisionListenerOptions) {
+    this.#options = options;
+    this.#ownHosts = new Set([...loopbackHosts, ...options.ownHosts]);
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** @param origin what the metadata document gives as this decision point's URL; Host is checked on TCP only */
+  doorway(via: Via, origin: string, kind: 'tcp' | 'socket'): Doorway {
+    const { limits } = this.#options;
+    const metadata = JSON.stringify({
+      policy_decision_point: origin,
+      access_evaluation_endpoint: `${origin}${evaluationPath}`,
+    });
+    const handle = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void => {
+      void this.#handle(request, response, via, kind, metadata, expectsContinue);
+    };
+    const server = createServer(
+      {
+        insecureHTTPParser: false,
+        maxHeaderSize: limits.headerBytes,
+        headersTimeout: limits.headerTimeoutMs,
+        requestTimeout: limits.headerTimeoutMs + limits.bodyTimeoutMs,
+        connectionsCheckingInterval: 1_000,
+        keepAliveTimeout: limits.keepAliveMs,
+      },
+      (request, response) => handle(request, response, false),
+    );
+    server.on('checkContinue', (request, response) => handle(request, response, true));
+    server.on('clientError', (cause: NodeJS.ErrnoException, socket: Socket) => this.#unreadable(cause, socket));
+    // Node drops header fields past this count in silence; ours are counted by readHead, which refuses.
+    server.maxHeadersCount = 0;
+    server.maxRequestsPerSocket = limits.requestsPerSocket;
+    server.maxConnections = limits.connections;
+    return { server, close: (graceMs) => this.#close(server, graceMs) };
+  }
+
+  async #handle(
+    request: IncomingMessage,
+    response: ServerResponse,
+    via: Via,
+    kind: 'tcp' | 'socket',
+    metadata: string,
+    expectsContinue: boolean,
+  ): Promise<void> {
+    const target = request.url ?? '';
+    this.#inFlight += 1;
+    let head: Head | undefined;
+    try {
+      head = readHead(request.rawHeaders, this.#options.limits.headersCount);
+      const answer = await this.#answer(request, response, target, head, via, kind, metadata, expectsContinue);
+      this.#send(response, answer, head.requestId, this.#stopping);
+    } catch (cause) {
+      const error = asSidecarError(cause);
+      if (!(error instanceof RequestRefused))
+        this.#options.log.error('a request failed outside of its decision', { cause });
+      const answer = this.#options.refuse(error, surfaceOf(target));
+      const allow = error instanceof MethodNotAllowed ? { allow: error.allow } : {};
+      // What of the body is unread stays so: the connection ends with the answer unless the request was read whole.
+      this.#send(response, { ...answer, headers: { ...answer.headers, ...allow } }, head?.requestId, !request.complete);
+    } finally {
+      this.#inFlight -= 1;
+    }
+  }
+
+  async #answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    target: string,
+    head: Head,
+    via: Via,
+    kind: 'tcp' | 'socket',
+    metadata: string,
+    expectsContinue: boolean,
+  ): Promise<Answer> {
+    const { limits } = this.#options;
+    if (this.#stopping) throw new RequestRefused('stopping', 503);
+    if (this.#inFlight > limits.inFlight) throw new RequestRefused('overloaded', 503);
+    if (kind === 'tcp' && !isOwnHost(head.host, this.#ownHosts)) throw new RequestRefused('host_foreign', 403);
+    if (head.origin !== undefined) throw new RequestRefused('origin_foreign', 403);
+    const found = route(request.method ?? '', target, this.#options.entrypoint);
+    if (found.kind === 'metadata') {
+      return { status: 200, headers: { 'content-type': 'application/json' }, body: metadata };
+    }
+    const opaWithoutBody = found.surface === 'opa' && head.contentType === undefined;
+    if (!isJson(head.contentType) && !opaWithoutBody) throw new RequestRefused('content_type_unsupported', 400);
+    if (expectsContinue && Number(head.contentLength ?? 0) <= limits.bodyBytes) response.writeContinue();
+    const body = await readBody(request, head, limits.bodyBytes);
+    const { socket } = request;
+    return this.#options.authorize({
+      surface: found.surface,
+      entrypoint: found.entrypoint,
+      body,
+      via,
+      remote: kind === 'tcp' ? `${socket.remoteAddress}:${socket.remotePort}` : 'unix',
+      ...(head.requestId !== undefined && { requestId: head.requestId }),
+    });
+  }
+
+  #send(response: ServerResponse, answer: Answer, requestId: string | undefined, close: boolean): void {
+    if (response.headersSent || response.destroyed) return;
+    const headers: string[] = ['cache-control', 'no-store', 'content-length', String(Buffer.byteLength(answer.body))];
+    for (const name in answer.headers) headers.push(name, answer.headers[name] ?? '');
+    if (requestId !== undefined) headers.push('x-request-id', requestId);
+    if (close) headers.push('connection', 'close');
+    response.writeHead(answer.status, headers);
+    response.end(answer.body);
+  }
+
+  /** Bytes that are no HTTP request: answered if they can be, and the connection ends. */
+  #unreadable(cause: NodeJS.ErrnoException, socket: Socket): void {
+    const [status, code] = unreadableAs(cause.code);
+    const answer = this.#options.refuse(new RequestRefused(code, status), 'http');
+    if (!socket.writable || socket.bytesWritten > 0) {
+      // An answer is under way or was given on it; a second one would be read as part of it.
+      socket.destroy();
+      return;
+    }
+    socket.end(
+      `HTTP/1.1 ${status} ${status === 431 ? 'Request Header Fields Too Large' : status === 408 ? 'Request Timeout' : status === 413 ? 'Content Too Large' : 'Bad Request'}\r\n` +
+        `content-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(answer.body)}\r\nconnection: close\r\n\r\n${answer.body}`,
+    );
+  }
+
+  /** No new connections; what is in flight is answered; after the grace the rest is cut. */
+  async #close(server: Server, graceMs: number): Promise<void> {
+    this.#stopping = true;
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    server.closeIdleConnections();
+    const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+    await closed;
+    clearTimeout(cut);
+  }
+}
+
+function unreadableAs(
+  code: string | undefined,
+): [number, 'header_invalid' | 'body_too_slow' | 'target_invalid' | 'body_too_large'] {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return [431, 'header_invalid'];
+    case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
+      return [413, 'body_too_large'];
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return [408, 'body_too_slow'];
+    default:
+      return [400, 'header_invalid'];
+  }
+}

@@ -1,0 +1,57 @@
+import type { IncomingMessage } from 'node:http';
+import { gunzip } from 'node:zlib';
+import { RequestRefused } from '../domain/errors.ts';
+
+/** Header fields that may stand once only, as the listener read them. */
+export interface Framing {
+  readonly contentLength: string | undefined;
+  readonly contentEncoding: string | undefined;
+}
+
+/**
+ * A request's body, whole. What is announced too large is refused before it is read; what turns out too large, at the
+ * limit. Node itself ends a body that takes too long (`requestTimeout`).
+ *
+ * @throws RequestRefused `body_too_large` 413, `content_encoding_unsupported` 415, `body_cut_short` 400
+ */
+export async function readBody(request: IncomingMessage, framing: Framing, bytesMax: number): Promise<Uint8Array> {
+  const { contentLength, contentEncoding } = framing;
+  const gzipped = contentEncoding !== undefined && contentEncoding !== 'identity';
+  if (gzipped && contentEncoding !== 'gzip') throw new RequestRefused('content_encoding_unsupported', 415);
+  if (contentLength !== undefined && Number(contentLength) > bytesMax) throw new RequestRefused('body_too_large', 413);
+  const body = await gather(request, bytesMax);
+  return gzipped ? inflate(body, bytesMax) : body;
+}
+
+function gather(request: IncomingMessage, bytesMax: number): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    let first: Buffer | undefined;
+    let more: Buffer[] | undefined;
+    let bytes = 0;
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > bytesMax) {
+        request.pause();
+        reject(new RequestRefused('body_too_large', 413));
+      } else if (first === undefined) first = chunk;
+      else if (more === undefined) more = [first, chunk];
+      else more.push(chunk);
+    });
+    request.on('end', () => resolve(more === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat(more)));
+    // After `end` this settles nothing any more.
+    request.on('close', () => reject(new RequestRefused('body_cut_short', 400)));
+    request.on('error', () => reject(new RequestRefused('body_cut_short', 400)));
+  });
+}
+
+/** Bounded by what comes out, whatever the header or the trailer says of it. */
+function inflate(body: Uint8Array, bytesMax: number): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    gunzip(body, { maxOutputLength: bytesMax }, (cause, inflated) => {
+      if (cause === null) resolve(inflated);
+      else if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE')
+        reject(new RequestRefused('body_too_large', 413));
+      else reject(new RequestRefused('body_cut_short', 400));
+    });
+  });
+}

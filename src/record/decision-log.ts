@@ -1,0 +1,124 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Undecided } from '../domain/errors.ts';
+import type { Log } from '../domain/ports.ts';
+
+export interface DecisionLogOptions {
+  readonly path: string;
+  /** UTF-16 units of events that may wait for the disk: memory, not bytes on it. */
+  readonly pendingBytesMax: number;
+  readonly log: Log;
+  readonly written: (events: number) => void;
+  readonly dropped: (events: number) => void;
+}
+
+/** Between two tries at a file that refuses to be written. */
+const retryMs = 250;
+
+/**
+ * Decision events, appended to one file. An answer does not wait for it: events gather while a write is under way and
+ * go out together with the next one. While the file cannot be written they wait; when no more can wait, no more
+ * decisions are given.
+ */
+export class DecisionLog {
+  readonly #file: FileHandle;
+  readonly #options: DecisionLogOptions;
+  #lines: string[] = [];
+  #pendingBytes = 0;
+  #writing: Promise<void> | undefined;
+  #failing = false;
+  #closing = false;
+  /** Where the last whole event ends; a write that came short is cut back to it. */
+  #end: number;
+
+  private constructor(file: FileHandle, end: number, options: DecisionLogOptions) {
+    this.#file = file;
+    this.#end = end;
+    this.#options = options;
+  }
+
+  /** Opens for appending; a last line that a crash cut short is closed off first. */
+  static async open(options: DecisionLogOptions): Promise<DecisionLog> {
+    const file = await open(options.path, 'a+', 0o640);
+    let { size } = await file.stat();
+    if (size > 0) {
+      const { buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1);
+      if (buffer[0] !== 0x0a) {
+        options.log.warn('the decision log ended in the middle of an event; the rest of that line is lost');
+        await file.write('\n');
+        size += 1;
+      }
+    }
+    return new DecisionLog(file, size, options);
+  }
+
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  /** Whether the last write failed. */
+  get failing(): boolean {
+    return this.#failing;
+  }
+
+  /** @throws Undecided `audit_unavailable` if as much waits already as may; the event is then counted as dropped */
+  append(line: string): void {
+    if (this.#pendingBytes + line.length > this.#options.pendingBytesMax) {
+      this.#options.dropped(1);
+      throw new Undecided('audit_unavailable', `${this.#pendingBytes} bytes of events wait to be written`);
+    }
+    this.#lines.push(line);
+    this.#pendingBytes += line.length;
+    this.#writing ??= this.#writeAll();
+  }
+
+  /** Writes what waits, once more even if the file has been failing; what cannot be written now is counted as dropped. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    while (this.#writing !== undefined) await this.#writing;
+    await this.#file
+      .sync()
+      .catch((cause: unknown) => this.#options.log.error('the decision log could not be synced', { cause }));
+    await this.#file.close();
+  }
+
+  async #writeAll(): Promise<void> {
+    // One turn of the event loop, so that requests answered in the same turn share one write.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.#lines.length > 0) {
+      const lines = this.#lines;
+      const bytes = this.#pendingBytes;
+      this.#lines = [];
+      const written = await this.#write(lines);
+      if (written) {
+        this.#pendingBytes -= bytes;
+        this.#options.written(lines.length);
+      } else if (this.#closing) {
+        this.#pendingBytes -= bytes;
+        this.#options.dropped(lines.length);
+      } else {
+        this.#lines = lines.concat(this.#lines);
+        await delay(retryMs);
+      }
+    }
+    this.#writing = undefined;
+  }
+
+  async #write(lines: readonly string[]): Promise<boolean> {
+    const chunk = Buffer.from(lines.join(''), 'utf8');
+    try {
+      let done = 0;
+      while (done < chunk.length) done += (await this.#file.write(chunk, done)).bytesWritten;
+      this.#end += chunk.length;
+      if (this.#failing) this.#options.log.info('the decision log is written again');
+      this.#failing = false;
+      return true;
+    } catch (cause) {
+      if (!this.#failing) this.#options.log.error('the decision log cannot be written; events wait', { cause });
+      this.#failing = true;
+      // A full disk may have taken half an event; the next one must not begin in its middle.
+      await this.#file.truncate(this.#end).catch(() => undefined);
+      return false;
+    }
+  }
+}

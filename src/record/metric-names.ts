@@ -1,0 +1,105 @@
+/**
+ * Every metric of ours: name, help, labels. A series always has the same labels; none holds an id, a path or text that
+ * a caller chose. Names follow the Prometheus naming practice (base unit, `_total`, `_info`).
+ */
+export const metric = {
+  decisions: {
+    name: 'postern_decisions_total',
+    help: 'Decisions given, by the policy that spoke and the effect; "query" is an answer that permits nothing.',
+    labelNames: ['policy', 'effect'],
+  },
+  decisionDuration: {
+    name: 'postern_decision_duration_seconds',
+    help: 'Time from the body being read to the answer being ready, by effect.',
+    labelNames: ['effect'],
+  },
+  stageDuration: {
+    name: 'postern_stage_duration_seconds',
+    help: 'Time spent in one step of a decision.',
+    labelNames: ['stage'],
+  },
+  unmetRequirements: {
+    name: 'postern_unmet_requirements_total',
+    help: 'Requirements that were not met, and codes of the sidecar, as reasons in decisions.',
+    labelNames: ['policy', 'requirement'],
+  },
+  undecided: {
+    name: 'postern_undecided_total',
+    help: 'Decisions that stayed closed because none could be had, by code.',
+    labelNames: ['code'],
+  },
+  rejected: {
+    name: 'postern_rejected_total',
+    help: 'Requests that were refused without being judged, by code.',
+    labelNames: ['why'],
+  },
+  signalAge: {
+    name: 'postern_signal_age_seconds',
+    help: 'Age of what a decision knew, at the moment it was made, by kind of signal.',
+    labelNames: ['kind'],
+  },
+  signalsReceived: {
+    name: 'postern_signals_received_total',
+    help: 'Signals taken or refused, by source, kind and result.',
+    labelNames: ['source', 'type', 'result'],
+  },
+  attestationsReceived: {
+    name: 'postern_attestations_received_total',
+    help: 'Attestations taken or refused, by result.',
+    labelNames: ['result'],
+  },
+  storeEntries: {
+    name: 'postern_store_entries',
+    help: 'Entries held in the store, by kind.',
+    labelNames: ['kind'],
+  },
+  grantsActive: { name: 'postern_grants_active', help: 'Grants that could be used now.', labelNames: [] },
+  bundleInfo: {
+    name: 'postern_bundle_info',
+    help: 'The bundle that serves now; always 1.',
+    labelNames: ['name', 'revision'],
+  },
+  bundleAge: {
+    name: 'postern_bundle_age_seconds',
+    help: 'Time since the bundle that serves was last known to be current.',
+    labelNames: [],
+  },
+  bundleActivations: {
+    name: 'postern_bundle_activations_total',
+    help: 'Bundles that were taken or refused, by result.',
+    labelNames: ['result'],
+  },
+  journalWritten: {
+    name: 'postern_journal_events_written_total',
+    help: 'Decision events handed to the file system.',
+    labelNames: [],
+  },
+  journalDropped: {
+    name: 'postern_journal_events_dropped_total',
+    help: 'Decision events that could not be kept.',
+    labelNames: [],
+  },
+  journalPending: {
+    name: 'postern_journal_pending_bytes',
+    help: 'Decision events that wait to be written.',
+    labelNames: [],
+  },
+  logDropped: {
+    name: 'postern_log_lines_dropped',
+    help: 'Lines of the operational log that could not be written since the start.',
+    labelNames: [],
+  },
+  inFlight: { name: 'postern_requests_in_flight', help: 'Requests being read or decided.', labelNames: [] },
+  build: {
+    name: 'postern_build_info',
+    help: 'What this sidecar was built from; always 1.',
+    labelNames: ['version', 'node'],
+  },
+} as const satisfies Record<string, { name: string; help: string; labelNames: readonly string[] }>;
+
+/** Seconds: 50 µs to 1 s. */
+export const durationBuckets = [
+  0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
+];
+/** Seconds: 1 s to a day. */
+export const ageBuckets = [1, 5, 15, 30, 60, 300, 900, 3_600, 21_600, 86_400];

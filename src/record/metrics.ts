@@ -1,0 +1,141 @@
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { PolicyCatalogue } from '../domain/bundle.ts';
+import { type Decision, effectOf } from '../domain/decision.ts';
+import type { ErrorCode } from '../domain/errors.ts';
+import type { Facts } from '../domain/facts.ts';
+import { ageBuckets, durationBuckets, metric } from './metric-names.ts';
+import { CounterTally, type Described, type HistogramRow, HistogramTally } from './tally.ts';
+
+export interface Gauges {
+  readonly bundle: () => { readonly name: string; readonly revision: string; readonly ageS: number } | undefined;
+  readonly storeEntries: () => Readonly<Record<string, number>>;
+  readonly grantsActive: () => number;
+  readonly journalPendingBytes: () => number;
+  readonly inFlight: () => number;
+  readonly logLinesDropped: () => number;
+}
+
+export type Stage = 'receive' | 'identify' | 'enrich' | 'evaluate' | 'decide' | 'respond' | 'record';
+
+/** A label value that no bundle announced; policies can invent names, but not series. */
+const other = 'other';
+
+/** All metrics of one sidecar, in a registry of its own. */
+export class Metrics {
+  readonly registry = new Registry();
+  readonly #decisions = new CounterTally(metric.decisions, this.registry);
+  readonly #durations = new HistogramTally(metric.decisionDuration, durationBuckets, this.registry);
+  readonly #stages = new HistogramTally(metric.stageDuration, durationBuckets, this.registry);
+  readonly #unmet = new CounterTally(metric.unmetRequirements, this.registry);
+  readonly #undecided = new CounterTally(metric.undecided, this.registry);
+  readonly #rejected = new CounterTally(metric.rejected, this.registry);
+  readonly #signalAges = new HistogramTally(metric.signalAge, ageBuckets, this.registry);
+  readonly #signals = this.#counter(metric.signalsReceived);
+  readonly #attestations = this.#counter(metric.attestationsReceived);
+  readonly #activations = this.#counter(metric.bundleActivations);
+  readonly #journalWritten = this.#counter(metric.journalWritten);
+  readonly #journalDropped = this.#counter(metric.journalDropped);
+  readonly #stageRows: Readonly<Record<Stage, HistogramRow>>;
+  #catalogue: PolicyCatalogue = { policies: new Map() };
+
+  constructor(build: { readonly version: string; readonly node: string }) {
+    this.#stageRows = {
+      receive: this.#stages.row('receive'),
+      identify: this.#stages.row('identify'),
+      enrich: this.#stages.row('enrich'),
+      evaluate: this.#stages.row('evaluate'),
+      decide: this.#stages.row('decide'),
+      respond: this.#stages.row('respond'),
+      record: this.#stages.row('record'),
+    };
+    new Gauge({ ...metric.build, labelNames: [...metric.build.labelNames], registers: [this.registry] }).set(
+      { ...build },
+      1,
+    );
+    collectDefaultMetrics({ register: this.registry });
+  }
+
+  /** Names of policies and requirements that may be labels; anything else counts as `other`. */
+  catalogue(catalogue: PolicyCatalogue): void {
+    this.#catalogue = catalogue;
+  }
+
+  stage(stage: Stage, seconds: number): void {
+    this.#stageRows[stage].observe(seconds);
+  }
+
+  decided(decision: Decision, facts: Facts | undefined, seconds: number): void {
+    const effect = effectOf(decision);
+    this.#durations.row(effect).observe(seconds);
+    const spoken = 'policy' in decision ? decision.policy : undefined;
+    const requirements = spoken === undefined ? undefined : this.#catalogue.policies.get(spoken);
+    const policy = requirements === undefined || spoken === undefined ? other : spoken;
+    this.#decisions.add(policy, effect);
+    if (decision.kind === 'undecided') this.#undecided.add(decision.error.code);
+    else if (decision.kind !== 'queried') {
+      for (const { code } of decision.reasons)
+        this.#unmet.add(policy, requirements?.includes(code) === true ? code : other);
+    }
+    if (facts === undefined) return;
+    const { device, trust, workload } = facts.signalAgesS;
+    if (device !== undefined) this.#signalAges.row('device').observe(device);
+    if (trust !== undefined) this.#signalAges.row('trust').observe(trust);
+    if (workload !== undefined) this.#signalAges.row('workload').observe(workload);
+  }
+
+  rejected(why: ErrorCode): void {
+    this.#rejected.add(why);
+  }
+
+  signalReceived(source: string, type: string, result: string): void {
+    this.#signals.inc({ source, type, result });
+  }
+
+  attestationReceived(result: string): void {
+    this.#attestations.inc({ result });
+  }
+
+  bundleActivation(result: 'activated' | 'refused'): void {
+    this.#activations.inc({ result });
+  }
+
+  journalWritten(events: number): void {
+    this.#journalWritten.inc(events);
+  }
+
+  journalDropped(events: number): void {
+    this.#journalDropped.inc(events);
+  }
+
+  /** Values that only a look at the moment of the scrape can give. */
+  gauges(gauges: Gauges): void {
+    this.#gauge(metric.bundleInfo, (gauge) => {
+      gauge.reset();
+      const bundle = gauges.bundle();
+      if (bundle !== undefined) gauge.set({ name: bundle.name, revision: bundle.revision }, 1);
+    });
+    this.#gauge(metric.bundleAge, (gauge) => gauge.set(gauges.bundle()?.ageS ?? 0));
+    this.#gauge(metric.storeEntries, (gauge) => {
+      for (const [kind, entries] of Object.entries(gauges.storeEntries())) gauge.set({ kind }, entries);
+    });
+    this.#gauge(metric.grantsActive, (gauge) => gauge.set(gauges.grantsActive()));
+    this.#gauge(metric.journalPending, (gauge) => gauge.set(gauges.journalPendingBytes()));
+    this.#gauge(metric.inFlight, (gauge) => gauge.set(gauges.inFlight()));
+    this.#gauge(metric.logDropped, (gauge) => gauge.set(gauges.logLinesDropped()));
+  }
+
+  #counter(described: Described): Counter {
+    return new Counter({ ...described, labelNames: [...described.labelNames], registers: [this.registry] });
+  }
+
+  #gauge(described: Described, collect: (gauge: Gauge) => void): void {
+    new Gauge({
+      ...described,
+      labelNames: [...described.labelNames],
+      registers: [this.registry],
+      collect() {
+        collect(this);
+      },
+    });
+  }
+}

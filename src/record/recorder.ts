@@ -1,0 +1,66 @@
+import type { RequestRefused } from '../domain/errors.ts';
+import type { Clock } from '../domain/time.ts';
+import type { EventContext } from './decision-event.ts';
+import type { DecisionLog } from './decision-log.ts';
+import type { Metrics, Stage } from './metrics.ts';
+
+export interface RecorderOptions {
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly decisionLog: DecisionLog;
+  readonly writeEvent: (context: EventContext) => string;
+  /** The event's other form, on the operational log; absent unless configured. */
+  readonly console?: (line: string) => void;
+}
+
+/** One decision, one line, one step of `postern_decisions_total`; one refusal, one step of `postern_rejected_total`. */
+export class Recorder {
+  readonly #options: RecorderOptions;
+
+  constructor(options: RecorderOptions) {
+    this.#options = options;
+  }
+
+  /** Starts measuring a request. */
+  stopwatch(): Stopwatch {
+    return new Stopwatch(this.#options.clock, this.#options.metrics);
+  }
+
+  decided(context: Omit<EventContext, 'durationNs'>, stopwatch: Stopwatch): void {
+    const seconds = stopwatch.secondsSinceStart();
+    const line = this.#options.writeEvent({ ...context, durationNs: Math.round(seconds * 1e9) });
+    this.#options.decisionLog.append(line);
+    this.#options.console?.(line);
+    this.#options.metrics.decided(context.decision, context.facts, seconds);
+    stopwatch.lap('record');
+  }
+
+  refused(error: RequestRefused): void {
+    this.#options.metrics.rejected(error.code);
+  }
+}
+
+export class Stopwatch {
+  readonly #clock: Clock;
+  readonly #metrics: Metrics;
+  readonly #startedMs: number;
+  #lastMs: number;
+
+  constructor(clock: Clock, metrics: Metrics) {
+    this.#clock = clock;
+    this.#metrics = metrics;
+    this.#startedMs = clock.monotonicMs();
+    this.#lastMs = this.#startedMs;
+  }
+
+  /** The time since the last lap was spent in this stage. */
+  lap(stage: Stage): void {
+    const nowMs = this.#clock.monotonicMs();
+    this.#metrics.stage(stage, (nowMs - this.#lastMs) / 1_000);
+    this.#lastMs = nowMs;
+  }
+
+  secondsSinceStart(): number {
+    return (this.#clock.monotonicMs() - this.#startedMs) / 1_000;
+  }
+}
