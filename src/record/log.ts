@@ -2,6 +2,7 @@ import { Writable } from 'node:stream';
 import winston from 'winston';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
 import type { Log } from '../domain/ports.ts';
+import { printable } from '../domain/printable.ts';
 import { type Clock, rfc3339Of } from '../domain/time.ts';
 import { loggableFields, redactText } from './loggable.ts';
 
@@ -104,14 +105,8 @@ function readable(fields: Readonly<Record<string, unknown>>, stacks: boolean): J
   }
 }
 
-/**
- * JSON.stringify escapes C0 controls and lone surrogates, but lets through what ends a line for some readers (U+2028,
- * U+2029, U+0085), steers terminals (DEL, C1) or turns text round for human eyes (bidirectional controls, U+FEFF).
- */
-const disruptive = /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
-
 function escaped(value: JsonValue): string {
-  return JSON.stringify(value).replace(disruptive, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return printable(JSON.stringify(value));
 }
 
 function jsonLine({ time, level, message, fields }: Line): string {

@@ -1,0 +1,30 @@
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+
+/** A command was called in a way that it does not understand: exit code 2, and a hint at its help. */
+export class UsageFault extends Error {}
+
+type Options = NonNullable<ParseArgsConfig['options']>;
+
+/**
+ * Reads a command's arguments, unknown options refused.
+ *
+ * @param positionals how many words besides options the command takes at most
+ * @throws UsageFault
+ */
+export function readArguments<const O extends Options>(args: readonly string[], options: O, positionals = 0) {
+  const parsed = parsedBy(args, options);
+  const surplus = parsed.positionals[positionals];
+  if (surplus !== undefined) throw new UsageFault(`unexpected argument ${JSON.stringify(surplus)}`);
+  return parsed;
+}
+
+function parsedBy<const O extends Options>(args: readonly string[], options: O) {
+  try {
+    return parseArgs({ args: [...args], options, strict: true, allowPositionals: true });
+  } catch (cause) {
+    if (cause instanceof TypeError && 'code' in cause && String(cause.code).startsWith('ERR_PARSE_ARGS_')) {
+      throw new UsageFault(cause.message, { cause });
+    }
+    throw cause;
+  }
+}

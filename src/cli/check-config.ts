@@ -1,0 +1,45 @@
+import type { Address, Config } from '../config/schema.ts';
+import { fileSchema } from '../config/shape.ts';
+import { printable } from '../domain/printable.ts';
+import { readArguments } from './arguments.ts';
+import { type CliEffects, exitCodes } from './effects.ts';
+import { loadConfig } from './load-config.ts';
+
+/** `postern check-config`: a short account of a sound configuration; every fault of another one. */
+export async function checkConfig(args: readonly string[], effects: CliEffects): Promise<number> {
+  const { values } = readArguments(args, { config: { type: 'string' }, schema: { type: 'boolean' } });
+  if (values.schema === true) {
+    effects.out(`${JSON.stringify(fileSchema(), undefined, 2)}\n`);
+    return exitCodes.ok;
+  }
+  const { path, config } = await loadConfig(values.config, effects);
+  effects.out(`${[`${path}: no fault`, ...account(config)].map(printable).join('\n')}\n`);
+  return exitCodes.ok;
+}
+
+function account({ decision, control, probes, bundle, store, record, device, attestations }: Config): string[] {
+  const { listen, identity, sockets, relays } = decision;
+  return [
+    ...(listen === null
+      ? []
+      : [`  decides on    ${at(listen)} for ${identity === undefined ? 'unknown callers' : identity.id}`]),
+    ...sockets.map((socket) => `  decides on    ${socket.path} for ${socket.identity.id}`),
+    ...relays.map((relay) => `  relay         ${relay}`),
+    ...(control.listen === null ? [] : [`  control on    ${at(control.listen)} for ${holders(control.tokens)}`]),
+    ...(control.socket === null ? [] : [`  control on    ${control.socket.path} for ${holders(control.tokens)}`]),
+    ...(probes.listen === null ? [] : [`  probes on     ${at(probes.listen)}`]),
+    `  bundle        ${bundle.name} from ${bundle.file}`,
+    `  store         ${store.directory}`,
+    `  record        ${record.file}`,
+    `  device        ${device === undefined ? 'none' : `${device.id}, host source ${device.host === null ? 'off' : 'on'}`}`,
+    `  attestations  ${attestations.keys.length === 0 ? 'none' : attestations.keys.map((key) => key.id).join(', ')}`,
+  ];
+}
+
+function at({ host, port }: Address): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+function holders(tokens: Config['control']['tokens']): string {
+  return tokens.map((token) => token.name).join(', ');
+}

@@ -1,0 +1,58 @@
+import { nearest } from '../config/nearest.ts';
+import { asSidecarError } from '../domain/errors.ts';
+import { UsageFault } from './arguments.ts';
+import { type CliEffects, exitCodes } from './effects.ts';
+import { type Command, commands, helpText, isCommand } from './help.ts';
+
+export type Run = (args: readonly string[], effects: CliEffects) => Promise<number>;
+
+/**
+ * Runs the command that the arguments name. Help and wrong calls are dealt with here, in one way for all commands.
+ *
+ * @param argv what follows the program's name
+ * @returns the exit code
+ */
+export async function dispatch(
+  argv: readonly string[],
+  effects: CliEffects,
+  runs: Readonly<Record<Command, Run>>,
+): Promise<number> {
+  const [first, ...rest] = argv;
+  if (first === undefined || first === '--help' || first === '-h' || first === 'help') {
+    const [about] = rest;
+    if (first !== 'help' || about === undefined || !isCommand(about)) {
+      (first === undefined ? effects.err : effects.out)(helpText());
+      return first === undefined ? exitCodes.usage : exitCodes.ok;
+    }
+    effects.out(helpText(about));
+    return exitCodes.ok;
+  }
+  const name = first === '--version' || first === '-v' ? 'version' : first;
+  if (!isCommand(name)) {
+    const meant = nearest(name, commands);
+    effects.err(
+      `postern: no command ${JSON.stringify(name)}${meant === undefined ? '' : `; did you mean ${meant}?`}\n` +
+        'postern --help lists the commands.\n',
+    );
+    return exitCodes.usage;
+  }
+  const untilDashes = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest;
+  if (untilDashes.includes('--help') || untilDashes.includes('-h')) {
+    effects.out(helpText(name));
+    return exitCodes.ok;
+  }
+  try {
+    return await runs[name](rest, effects);
+  } catch (cause) {
+    if (cause instanceof UsageFault) {
+      effects.err(`postern ${name}: ${cause.message}\npostern ${name} --help tells how it is called.\n`);
+      return exitCodes.usage;
+    }
+    const error = asSidecarError(cause);
+    // What we did not name is our own bug, and whoever runs a command is its operator: they get to see where it is.
+    effects.err(
+      `postern ${name}: ${error.code === 'internal' && cause instanceof Error ? (cause.stack ?? cause.message) : error.message}\n`,
+    );
+    return exitCodes.failure;
+  }
+}
