@@ -1,0 +1,222 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import { parseSync } from '@swc/core';
+
+const src = join(import.meta.dirname, '../src');
+const steps = ['receive', 'identify', 'enrich', 'evaluate', 'decide', 'record', 'respond'];
+
+/**
+ * What each part may import besides its own folder and `domain/`; a file directly under src/ is a part by its own name.
+ * Arrows point inward: a step never knows another, and what they share is an idea in `domain/`.
+ */
+const mayImport: Readonly<Record<string, readonly string[] | 'everything'>> = {
+  domain: [],
+  ...Object.fromEntries(steps.map((step) => [step, []])),
+  listen: [],
+  control: [],
+  config: [],
+  signals: [],
+  bundle: ['evaluate'], // to try a policy before it serves
+  author: ['bundle'], // to try what it built
+  'authorize.ts': steps,
+  'sidecar.ts': 'everything',
+  cli: 'everything',
+  'main.ts': 'everything',
+};
+
+interface Source {
+  readonly path: string;
+  readonly imports: readonly string[];
+  /** Files it names without importing them: what it starts as a thread or a process. */
+  readonly starts: readonly string[];
+  readonly faults: readonly string[];
+}
+
+interface Node {
+  readonly type: string;
+  readonly [member: string]: unknown;
+}
+
+function isNode(value: unknown): value is Node {
+  return typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string';
+}
+
+function* within(value: unknown): Generator<Node> {
+  if (isNode(value)) yield value;
+  if (typeof value === 'object' && value !== null) for (const child of Object.values(value)) yield* within(child);
+}
+
+function text(value: unknown): string | undefined {
+  return isNode(value) && value.type === 'StringLiteral' && typeof value['value'] === 'string'
+    ? value['value']
+    : undefined;
+}
+
+function named(value: unknown): string | undefined {
+  return isNode(value) && value.type === 'Identifier' && typeof value['value'] === 'string'
+    ? value['value']
+    : undefined;
+}
+
+/** What a statement or an `import()` imports, for its values or its types. */
+function importOf(node: Node): string | undefined {
+  switch (node.type) {
+    case 'ImportDeclaration':
+    case 'ExportNamedDeclaration':
+    case 'ExportAllDeclaration':
+      return text(node['source']);
+    case 'CallExpression': {
+      if (!isNode(node['callee']) || node['callee'].type !== 'Import') return undefined;
+      const [first] = Array.isArray(node['arguments']) ? node['arguments'] : [];
+      return text((first as { readonly expression?: unknown } | undefined)?.expression);
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** The world outside is handed in: only main.ts, and what is started as a program of its own, reaches for it. */
+function reachesOut(node: Node): string | undefined {
+  if (node.type === 'NewExpression' && named(node['callee']) === 'Date') {
+    return Array.isArray(node['arguments']) && node['arguments'].length > 0 ? undefined : 'new Date()';
+  }
+  if (node.type !== 'MemberExpression') return undefined;
+  const object = named(node['object']);
+  const member = `${object}.${named(node['property'])}`;
+  return object === 'process' || ['Date.now', 'performance.now', 'Math.random'].includes(member) ? member : undefined;
+}
+
+function read(path: string, code = readFileSync(join(src, path), 'utf8')): Source {
+  const parsed = parseSync(code, { syntax: 'typescript', target: 'es2024' });
+  const nodes = [...within(parsed.body)];
+  const imports = nodes.flatMap((node) => importOf(node) ?? []);
+  const starts = nodes.flatMap((node) => text(node) ?? []).filter((name) => /^\.{1,2}\/.*\.ts$/.test(name));
+  const faults = parsed.body.flatMap((statement) => {
+    const declared = statement.type === 'ExportDeclaration' ? statement.declaration : statement;
+    return declared.type === 'VariableDeclaration' && declared.kind !== 'const' ? ['keeps state in its module'] : [];
+  });
+  faults.push(...nodes.flatMap((node) => reachesOut(node) ?? []));
+  return { path, imports, starts: starts.filter((name) => !imports.includes(name)), faults };
+}
+
+const sources: ReadonlyMap<string, Source> = new Map(
+  readdirSync(src, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts') && !path.endsWith('.d.ts'))
+    .sort()
+    .map((path) => [path, read(path)]),
+);
+
+const part = (path: string) => path.split('/')[0] ?? '';
+
+/** Files of ours that a file imports or starts, as paths under src/. */
+function oursIn({ path, imports, starts }: Source): readonly string[] {
+  return [...imports.filter((imported) => imported.startsWith('.')), ...starts].map((name) => resolved(path, name));
+}
+
+function resolved(from: string, name: string): string {
+  return relative(src, join(src, dirname(from), name));
+}
+
+function mayTake(from: string, to: string): boolean {
+  if (to === 'main.ts') return false;
+  const allowed = mayImport[part(from)];
+  return (
+    part(from) === part(to) ||
+    allowed === 'everything' ||
+    (part(from) !== 'domain' && part(to) === 'domain') ||
+    allowed?.includes(part(to)) === true
+  );
+}
+
+describe('the reader of imports', () => {
+  it('sees every way in which one file needs another, and nothing that a comment says', () => {
+    const source = read(
+      'signals/a.ts',
+      `// import './comment.ts';
+       import { a } from '../receive/a.ts';
+       import type { B } from './b.ts';
+       export { c } from './c.ts';
+       export * from './d.ts';
+       const e = await import('./e.ts');
+       new Worker(new URL('./f.ts', import.meta.url));`,
+    );
+    expect(source.imports).toEqual(['../receive/a.ts', './b.ts', './c.ts', './d.ts', './e.ts']);
+    expect(source.starts).toEqual(['./f.ts']);
+    expect(mayTake(source.path, resolved(source.path, '../receive/a.ts'))).toBe(false);
+  });
+
+  it('sees what reaches for the world outside', () => {
+    const { faults } = read(
+      'a.ts',
+      'let count = 0; export const now = () => [Date.now(), new Date(), process.env["A"], new Date(0)];',
+    );
+    expect(faults.toSorted()).toEqual(['Date.now', 'keeps state in its module', 'new Date()', 'process.env']);
+  });
+});
+
+describe('the tree tells the data’s way', () => {
+  it('has no part that the table does not know', () => {
+    const unknown = [...sources.keys()].filter((path) => mayImport[part(path)] === undefined);
+    expect(unknown).toEqual([]);
+  });
+
+  it('imports inward only', () => {
+    const outward = [...sources.values()].flatMap((source) =>
+      oursIn(source)
+        .filter((to) => !mayTake(source.path, to))
+        .map((to) => `${source.path} imports ${to}`),
+    );
+    expect(outward).toEqual([]);
+  });
+
+  it('imports files that are there, by their own names', () => {
+    const missing = [...sources.values()].flatMap((source) =>
+      oursIn(source)
+        .filter((to) => !sources.has(to))
+        .map((to) => `${source.path} imports ${to}`),
+    );
+    expect(missing).toEqual([]);
+  });
+
+  it('has a domain that needs nothing, not even Node', () => {
+    const needs = [...sources.values()]
+      .filter(({ path }) => part(path) === 'domain')
+      .flatMap(({ path, imports }) => imports.filter((to) => !to.startsWith('./')).map((to) => `${path}: ${to}`));
+    expect(needs).toEqual([]);
+  });
+
+  it('has no cycle', () => {
+    const cycles: string[] = [];
+    const done = new Set<string>();
+    const walk = (path: string, way: readonly string[]): void => {
+      if (way.includes(path)) cycles.push([...way.slice(way.indexOf(path)), path].join(' -> '));
+      if (done.has(path) || way.includes(path)) return;
+      const source = sources.get(path);
+      for (const to of source === undefined ? [] : oursIn(source)) walk(to, [...way, path]);
+      done.add(path);
+    };
+    for (const path of sources.keys()) walk(path, []);
+    expect(cycles).toEqual([]);
+  });
+
+  it('has no file that main.ts does not reach', () => {
+    const reached = new Set<string>();
+    const reach = (path: string): void => {
+      const source = sources.get(path);
+      if (source === undefined || reached.has(path)) return;
+      reached.add(path);
+      for (const to of oursIn(source)) reach(to);
+    };
+    reach('main.ts');
+    expect([...sources.keys()].filter((path) => !reached.has(path))).toEqual([]);
+  });
+
+  it('reaches for process, clock and chance in main.ts alone, and keeps no state in modules', () => {
+    const programs = [...sources.values()].flatMap(({ path, starts }) => starts.map((name) => resolved(path, name)));
+    const faults = [...sources.values()]
+      .filter(({ path }) => path !== 'main.ts' && !programs.includes(path))
+      .flatMap(({ path, faults }) => faults.map((fault) => `${path}: ${fault}`));
+    expect(faults).toEqual([]);
+  });
+});
