@@ -1,6 +1,6 @@
 import { nearest } from '../config/nearest.ts';
 import { asSidecarError } from '../domain/errors.ts';
-import { UsageFault } from './arguments.ts';
+import { CommandFailed, UsageFault } from './arguments.ts';
 import { type CliEffects, exitCodes } from './effects.ts';
 import { type Command, commands, helpText, isCommand } from './help.ts';
 
@@ -48,11 +48,14 @@ export async function dispatch(
       effects.err(`postern ${name}: ${cause.message}\npostern ${name} --help tells how it is called.\n`);
       return exitCodes.usage;
     }
-    const error = asSidecarError(cause);
-    // What we did not name is our own bug, and whoever runs a command is its operator: they get to see where it is.
-    effects.err(
-      `postern ${name}: ${error.code === 'internal' && cause instanceof Error ? (cause.stack ?? cause.message) : error.message}\n`,
-    );
+    effects.err(`postern ${name}: ${told(cause)}\n`);
     return exitCodes.failure;
   }
+}
+
+function told(cause: unknown): string {
+  if (cause instanceof CommandFailed) return cause.message;
+  const error = asSidecarError(cause);
+  // What we did not name is our own bug, and whoever runs a command is its operator: they get to see where it is.
+  return error.code === 'internal' && cause instanceof Error ? (cause.stack ?? cause.message) : error.message;
 }

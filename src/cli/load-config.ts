@@ -3,6 +3,7 @@ import { configFileVariable } from '../config/environment.ts';
 import type { Config } from '../config/schema.ts';
 import { ConfigRefused } from '../domain/errors.ts';
 import type { CliEffects } from './effects.ts';
+import { reasonOf } from './read-file.ts';
 
 export interface LoadedConfig {
   readonly path: string;
@@ -25,8 +26,9 @@ async function textOf(path: string, effects: CliEffects): Promise<string> {
   try {
     bytes = await effects.readFile(path);
   } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unreadable';
-    throw new ConfigRefused([`${path}: cannot be read (${code}); name the file by --config or ${configFileVariable}`]);
+    throw new ConfigRefused([
+      `${path}: cannot be read (${reasonOf(cause)}); name the file by --config or ${configFileVariable}`,
+    ]);
   }
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);

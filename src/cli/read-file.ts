@@ -1,0 +1,17 @@
+import { CommandFailed } from './arguments.ts';
+import type { CliEffects } from './effects.ts';
+
+/** @throws CommandFailed which names the file and the reason */
+export async function readFileFor(path: string, effects: CliEffects): Promise<Uint8Array> {
+  try {
+    return await effects.readFile(path);
+  } catch (cause) {
+    throw new CommandFailed(`${path}: cannot be read (${reasonOf(cause)})`, { cause });
+  }
+}
+
+/** What Node says of a failed call, without the path once more. */
+export function reasonOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause);
+  return 'code' in cause ? String(cause.code) : cause.message;
+}
