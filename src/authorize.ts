@@ -5,13 +5,13 @@ import { asSidecarError, RequestRefused, Undecided } from './domain/errors.ts';
 import type { Facts } from './domain/facts.ts';
 import type { GrantSpender } from './domain/ports.ts';
 import type { Answer, AuthzRequest, RawRequest } from './domain/request.ts';
+import type { JsonLimits } from './domain/scan-json.ts';
 import type { Clock, EpochMs } from './domain/time.ts';
 import type { ActiveBundle, Enrich } from './enrich/enrich.ts';
 import { evaluate } from './evaluate/evaluate.ts';
 import type { PolicyModule } from './evaluate/policy-module.ts';
 import { type Identify, requireOwnSubject } from './identify/identify.ts';
 import { receive } from './receive/receive.ts';
-import type { JsonLimits } from './receive/scan-json.ts';
 import type { Recorder, Stopwatch } from './record/recorder.ts';
 import { type RespondOptions, respond, respondRefusal } from './respond/respond.ts';
 

@@ -10,7 +10,7 @@ import type { PolicyModule } from '../evaluate/policy-module.ts';
 import { identifier, requireOwnSubject } from '../identify/identify.ts';
 import { decodeUtf8 } from '../receive/decode-utf8.ts';
 import { receive } from '../receive/receive.ts';
-import { scanJson } from '../receive/scan-json.ts';
+import { scanJson } from '../domain/scan-json.ts';
 import { CommandFailed, readArguments, UsageFault } from './arguments.ts';
 import { type CliEffects, exitCodes } from './effects.ts';
 import { type Explained, explainText } from './explain-text.ts';
