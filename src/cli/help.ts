@@ -100,10 +100,9 @@ Exit codes: 0 ready; 1 not ready or no answer; 2 called wrongly.
 `,
   version: `Prints the version.
 
-Usage: postern version [--json]
+Usage: postern version
 
 Options:
-  --json   as JSON, with the runtime's versions
   --help   this text
 `,
 };
