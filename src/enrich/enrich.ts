@@ -40,7 +40,7 @@ export function enricher(options: EnrichOptions): Enrich {
     const input =
       `{${request.askedText}${request.askedText === '' ? '' : ','}"caller":${callerText(caller)}` +
       `,"device":${filled(device, now)},"trust":${filled(trust, now)},"workload":${filled(workload, now)}` +
-      `,"grants":${grants.length === 0 ? '[]' : grantsText(grants)}` +
+      `,"grants":${grants.length === 0 ? '[]' : grantsText(grants, now)}` +
       `,"attestations":${request.digests.length === 0 ? '[]' : attestationsText(request, options.attestations, now)}` +
       `,"environment":{"now":"${rfc3339Of(now)}","now_ns":${now}000000` +
       `,"bundle":{"revision":${JSON.stringify(bundle.revision)},"age_s":${ageS(bundle.currentAt, now)}},${sidecarText}}}`;
@@ -78,7 +78,7 @@ function callerText(caller: Caller): string {
   return `{${id}"method":"${caller.method}","claims":${JSON.stringify(caller.claims)},"age_s":${caller.ageS},"relay":${caller.relay}}`;
 }
 
-function grantsText(grants: readonly Grant[]): string {
+function grantsText(grants: readonly Grant[], now: EpochMs): string {
   return JSON.stringify(
     grants.map((grant) => ({
       id: grant.id,
@@ -87,6 +87,8 @@ function grantsText(grants: readonly Grant[]): string {
       ...(grant.resourceType !== undefined && { resource_type: grant.resourceType }),
       reason: grant.reason,
       ...(grant.approver !== undefined && { approver: grant.approver }),
+      // Since its approval: a policy that wants a just-in-time right can tell it from one that has stood for weeks.
+      ...(grant.approvedAt !== undefined && { age_s: ageS(grant.approvedAt, now) }),
       ...(grant.expiresAt !== undefined && { expires_at: rfc3339Of(grant.expiresAt) }),
       ...(grant.maxUses !== undefined && { uses_left: usesLeft(grant) }),
     })),
