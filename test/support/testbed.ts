@@ -1,0 +1,226 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { authorize, type Parts, type ServingBundle } from '../../src/authorize.ts';
+import { readBundle } from '../../src/bundle/read-bundle.ts';
+import type { Attestation } from '../../src/domain/attestation.ts';
+import { RequestRefused, type SidecarError, Undecided } from '../../src/domain/errors.ts';
+import type { Answer, RawRequest, Surface, Via } from '../../src/domain/request.ts';
+import { enricher } from '../../src/enrich/enrich.ts';
+import { PolicyModule } from '../../src/evaluate/policy-module.ts';
+import { identifier } from '../../src/identify/identify.ts';
+import { listenOn } from '../../src/listen/bind.ts';
+import { DecisionListener, type Doorway, type ListenerLimits } from '../../src/listen/decision-listener.ts';
+import { eventWriter } from '../../src/record/decision-event.ts';
+import { DecisionLog } from '../../src/record/decision-log.ts';
+import { Metrics } from '../../src/record/metrics.ts';
+import { Recorder } from '../../src/record/recorder.ts';
+import { type ReasonDetail, respondRefusal } from '../../src/respond/respond.ts';
+import { HeldGrants } from '../fakes/held-grants.ts';
+import { KeptLog } from '../fakes/kept-log.ts';
+import { KnownSignals } from '../fakes/known-signals.ts';
+import { TestClock } from '../fakes/test-clock.ts';
+import { compilePolicy } from './compile-policy.ts';
+
+export const agent = 'spiffe://acme.example/agent/report-bot';
+export const archiveLimits = { inflatedBytes: 64 * 1024 * 1024, members: 1_000 };
+export const policyLimits = { memoryPages: 1_024, resultBytes: 65_536 };
+export const listenerLimits: ListenerLimits = {
+  bodyBytes: 1_048_576,
+  headerBytes: 16_384,
+  headersCount: 100,
+  connections: 1_024,
+  inFlight: 512,
+  requestsPerSocket: 100_000,
+  headerTimeoutMs: 10_000,
+  bodyTimeoutMs: 10_000,
+  keepAliveMs: 65_000,
+};
+
+export interface TestbedOptions {
+  /** A directory in test/policies/. */
+  readonly policy?: string;
+  readonly entrypoints?: readonly string[];
+  readonly limits?: Partial<ListenerLimits>;
+  readonly relays?: readonly string[];
+  readonly reasons?: ReasonDetail;
+  readonly pendingBytesMax?: number;
+  readonly via?: Via;
+}
+
+export async function loadPolicy(bundle: Uint8Array): Promise<PolicyModule> {
+  return PolicyModule.load(await readBundle(bundle, archiveLimits), policyLimits);
+}
+
+/** A well-formed request, as text. */
+export function asked(change: Readonly<Record<string, unknown>> = {}): string {
+  return JSON.stringify({
+    subject: { type: 'agent', id: agent },
+    action: { name: 'read' },
+    resource: { type: 'database', id: 'payroll' },
+    ...change,
+  });
+}
+
+/** The whole way of a request on real parts: real policy module, real record, real listener; only time, signals and grants are the test's. */
+export class Testbed {
+  readonly clock = new TestClock();
+  readonly log = new KeptLog();
+  readonly signals = new KnownSignals();
+  readonly grants = new HeldGrants();
+  readonly attestations: Attestation[] = [];
+  readonly metrics = new Metrics({ version: '0.0.0-test', node: 'v0.0.0' });
+  readonly via: Via;
+  readonly listener: DecisionListener;
+  readonly parts: Parts;
+  readonly logFile: string;
+  /** Undefined: no bundle. */
+  bundle: ServingBundle | undefined;
+  /** Called with each request that gets as far as `authorize`. */
+  beforeAuthorize: (raw: RawRequest) => void | Promise<void> = () => undefined;
+  readonly #directory: string;
+  readonly #decisionLog: DecisionLog;
+  readonly #doorways: Doorway[] = [];
+  #decisions = 0;
+
+  private constructor(directory: string, decisionLog: DecisionLog, policy: PolicyModule, options: TestbedOptions) {
+    this.#directory = directory;
+    this.logFile = join(directory, 'decisions.jsonl');
+    this.#decisionLog = decisionLog;
+    this.via = options.via ?? { method: 'configured', id: agent };
+    this.bundle = { revision: policy.revision, policy, currentAt: this.clock.now() };
+    const recorder = new Recorder({
+      clock: this.clock,
+      metrics: this.metrics,
+      decisionLog,
+      writeEvent: eventWriter({ id: 'test', labels: { region: 'local' }, version: '0.0.0-test' }, 'test'),
+    });
+    this.parts = {
+      clock: this.clock,
+      newDecisionId: () => {
+        this.#decisions += 1;
+        return `decision-${this.#decisions}`;
+      },
+      limits: { depthMax: 64 },
+      identify: identifier({ relays: new Set(options.relays), deviceId: 'node-7' }),
+      enrich: enricher({
+        signals: this.signals,
+        grants: this.grants,
+        attestations: { of: (digest) => this.attestations.filter((one) => one.digest === digest) },
+        sidecar: { id: 'test', labels: { region: 'local' } },
+      }),
+      servingBundle: () => {
+        if (this.bundle === undefined) throw new Undecided('no_bundle', 'the test took it away');
+        return this.bundle;
+      },
+      grants: this.grants,
+      recorder,
+      respond: { reasons: options.reasons ?? 'remedies', realm: 'test' },
+    };
+    this.listener = new DecisionListener({
+      limits: { ...listenerLimits, ...options.limits },
+      entrypoint: 'authz/decision',
+      ownHosts: [],
+      log: this.log,
+      authorize: async (raw) => {
+        await this.beforeAuthorize(raw);
+        return authorize(raw, this.parts);
+      },
+      refuse: (error: SidecarError, surface: Surface) => {
+        if (error instanceof RequestRefused) recorder.refused(error);
+        return respondRefusal(error, surface);
+      },
+    });
+  }
+
+  static async open(options: TestbedOptions = {}): Promise<Testbed> {
+    const bundle = await compilePolicy(options.policy ?? 'allow', options.entrypoints ?? ['authz/decision']);
+    const directory = await mkdtemp(join(tmpdir(), 'testbed-'));
+    const made: { testbed?: Testbed } = {};
+    const decisionLog = await DecisionLog.open({
+      path: join(directory, 'decisions.jsonl'),
+      pendingBytesMax: options.pendingBytesMax ?? 8 * 1024 * 1024,
+      log: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },
+      written: (events) => made.testbed?.metrics.journalWritten(events),
+      dropped: (events) => made.testbed?.metrics.journalDropped(events),
+    });
+    made.testbed = new Testbed(directory, decisionLog, await loadPolicy(bundle), options);
+    return made.testbed;
+  }
+
+  /** @returns the port */
+  async listen(): Promise<number> {
+    const doorway = this.listener.doorway(this.via, 'http://127.0.0.1:8181', 'tcp');
+    this.#doorways.push(doorway);
+    return listenOn(doorway.server, '127.0.0.1', 0);
+  }
+
+  /** One request, past the listener. */
+  ask(body: string | Uint8Array, change: Partial<RawRequest> = {}): Promise<Answer> {
+    return authorize(
+      {
+        surface: 'authzen',
+        entrypoint: 'authz/decision',
+        body: typeof body === 'string' ? Buffer.from(body, 'utf8') : body,
+        via: this.via,
+        remote: '127.0.0.1:50000',
+        ...change,
+      },
+      this.parts,
+    );
+  }
+
+  /** What the decision file holds by now, a parsed event each. */
+  async recorded(): Promise<readonly RecordedEvent[]> {
+    return (await this.recordText())
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as RecordedEvent);
+  }
+
+  async recordText(): Promise<string> {
+    while (this.#decisionLog.pendingBytes > 0) await new Promise((resolve) => setImmediate(resolve));
+    return readFile(this.logFile, 'utf8');
+  }
+
+  exposition(): Promise<string> {
+    return this.metrics.registry.metrics();
+  }
+
+  /** The sum of a metric's series whose labels include these. */
+  async counted(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
+    return sumIn(await this.exposition(), name, labels);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#doorways.map((doorway) => doorway.close(0)));
+    await this.#decisionLog.close();
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+}
+
+/** An event of the decision log, as far as tests look at it. */
+export interface RecordedEvent {
+  readonly decision_id: string;
+  readonly path: string;
+  readonly effect: string;
+  readonly reasons: readonly { readonly code: string }[];
+  readonly input?: Readonly<Record<string, unknown>>;
+  readonly result?: unknown;
+  readonly error?: { readonly code: string; readonly message: string };
+  readonly request_id?: string;
+  readonly [member: string]: unknown;
+}
+
+export function sumIn(exposition: string, name: string, labels: Readonly<Record<string, string>> = {}): number {
+  let sum = 0;
+  for (const line of exposition.split('\n')) {
+    const match = /^([a-z_]+)(?:\{(.*)\})? (\S+)$/.exec(line);
+    if (match === null || match[1] !== name) continue;
+    const said = new Map(
+      [...(match[2] ?? '').matchAll(/([a-z_]+)="((?:[^"\\]|\\.)*)"/g)].map((one) => [one[1], one[2]]),
+    );
+    if (Object.entries(labels).every(([label, value]) => said.get(label) === value)) sum += Number(match[3]);
+  }
+  return sum;
+}
