@@ -48,10 +48,12 @@ function withDerived(tree: unknown, { hostname }: Surroundings): unknown {
   if (!isObject(tree)) return tree;
   const { sidecar = {}, bundle }: Top = tree;
   const file = isObject(bundle) ? bundle.file : undefined;
+  // Without a file there is a fault that says so; that the name is missing too would be no news.
+  const name = typeof file === 'string' ? posix.basename(file, '.tar.gz') : 'none';
   return {
     ...tree,
     sidecar: absentIn(sidecar, 'id', hostname),
-    ...(typeof file === 'string' ? { bundle: absentIn(bundle, 'name', posix.basename(file, '.tar.gz')) } : {}),
+    ...(bundle === undefined ? {} : { bundle: absentIn(bundle, 'name', name) }),
   };
 }
 

@@ -33,7 +33,8 @@ export function readYaml(text: string, at: string, faults: Fault[]): unknown {
       } else if (isPair(node)) {
         if (!isScalar(node.key) || typeof node.key.value !== 'string') {
           readable = false;
-          fault(isNode(node.key) ? (node.key.range?.[0] ?? 0) : 0, 'a key must be text: put it in quotes');
+          const key = isScalar(node.key) ? `the key ${shown(node.key.value)}` : 'a key';
+          fault(isNode(node.key) ? (node.key.range?.[0] ?? 0) : 0, `${key} is no text: put it in quotes`);
         }
       } else if (isNode(node) && node.tag !== undefined) {
         readable = false;
