@@ -48,7 +48,6 @@ export const publicMessages = {
   grant_state: 'the grant is not in a state that allows this',
   grant_self_approval: 'a subject cannot approve its own grant',
   attestation_invalid: 'the attestation does not verify',
-  forbidden: 'this token does not carry the right for that',
   signal_unknown: 'nothing is held about that',
   attestation_unknown: 'no attestation for that digest',
   store_full: 'the store holds as many entries as it may',

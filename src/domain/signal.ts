@@ -62,12 +62,15 @@ export function compareClosedness(attribute: string, a: JsonValue, b: JsonValue)
 
 /**
  * Whether a report replaces what the same source said before of the same attribute. Newest observation first, then the
- * source's own sequence; a full tie goes to the more closed value, and where no order is known to the greater text, so
- * that any order of arrival ends in one state.
+ * source's own sequence; a full tie goes to the more closed value, and where no order is known to the greater text, then to the
+ * one that is over sooner, so that any order of arrival ends in one state.
  */
 export function supersedes(next: Held, before: Held): boolean {
   if (next.observedAt !== before.observedAt) return next.observedAt > before.observedAt;
   if (next.sequence !== before.sequence) return next.sequence > before.sequence;
   const closed = compareClosedness(next.attribute, next.value, before.value);
-  return closed !== 0 ? closed > 0 : canonicalJson(next.value) > canonicalJson(before.value);
+  if (closed !== 0) return closed > 0;
+  const [nextText, beforeText] = [canonicalJson(next.value), canonicalJson(before.value)];
+  if (nextText !== beforeText) return nextText > beforeText;
+  return (next.expiresAt ?? Number.POSITIVE_INFINITY) < (before.expiresAt ?? Number.POSITIVE_INFINITY);
 }

@@ -1,0 +1,161 @@
+import { ControlRefused } from '../domain/errors.ts';
+import type { Log } from '../domain/ports.ts';
+import type { AboutKind } from '../domain/signal.ts';
+import type { Clock, EpochMs } from '../domain/time.ts';
+import { AttestationTable } from './attestation-table.ts';
+import type { OpenBacking } from './backing.ts';
+import { Doubt } from './doubt.ts';
+import { DurableStore, type StoreState } from './durable-store.ts';
+import { GrantTable } from './grant-table.ts';
+import { makeStoreDirectory, openLmdb } from './lmdb-backing.ts';
+import { type SignalResult, SignalTable } from './signal-table.ts';
+import { lockStore } from './store-lock.ts';
+import type { VerifyOptions } from './verify-attestation.ts';
+
+export interface StoreCaps {
+  readonly devices: number;
+  readonly subjects: number;
+  readonly sessions: number;
+  readonly workloads: number;
+  readonly grants: number;
+  readonly attestations: number;
+}
+
+export interface StoresOptions {
+  /** The directory of one sidecar alone; it is made if it is not there. */
+  readonly directory: string;
+  readonly caps: StoreCaps;
+  readonly attestations: VerifyOptions;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** An id that was never given before and cannot be guessed. */
+  newId(): string;
+  /** For the counters. All labels are bounded. */
+  onSignal(source: string, kind: AboutKind, result: SignalResult): void;
+  onAttestation(result: 'kept' | 'refused'): void;
+}
+
+export interface StoreStatus {
+  readonly state: StoreState;
+  /** Records that failed their checksum and are in doubt. */
+  readonly unreadable: number;
+  /** Since when all is in doubt, because the store was damaged and an empty one took its place. */
+  readonly lostSince: EpochMs | undefined;
+  readonly bytes: number;
+  readonly devices: number;
+  readonly subjects: number;
+  readonly sessions: number;
+  readonly workloads: number;
+  readonly grants: number;
+  readonly attestations: number;
+  /** How far the clock that grants end by is ahead of the wall clock. */
+  readonly grantClockAheadMs: number;
+}
+
+export interface Stores {
+  readonly signals: SignalTable;
+  readonly grants: GrantTable;
+  readonly attestations: AttestationTable;
+  status(): StoreStatus;
+  /** Writable, and nothing of it in doubt. */
+  isReady(): boolean;
+  /** Ends the doubt after a damage; until then an unknown session or subject counts as revoked. */
+  acknowledgeLoss(): Promise<void>;
+  /** Puts endings of grants on record and drops what is long over. To be called every second; never rejects. */
+  tick(): Promise<void>;
+  /** Finishes what is under way and lets go of the directory. */
+  close(): Promise<void>;
+}
+
+/** All records as text. Memory holds about three times that. */
+const bytesMax = 256 * 1024 * 1024;
+const waitMs = 5000;
+const pruneEveryMs = 10 * 60 * 1000;
+
+/**
+ * Opens the store of one directory: signals, grants and attestations.
+ *
+ * @throws StoreRefused with one clear reason: another sidecar has it, it cannot be written, a later version wrote it
+ */
+export async function openStores(options: StoresOptions): Promise<Stores> {
+  const { directory, clock, log } = options;
+  await makeStoreDirectory(directory);
+  const lock = lockStore(`${directory}/lock`);
+  try {
+    const stores = await openStoresOn(() => openLmdb({ directory, clock, log }), options);
+    return {
+      ...stores,
+      async close() {
+        try {
+          await stores.close();
+        } finally {
+          lock.release();
+        }
+      },
+    };
+  } catch (cause) {
+    lock.release();
+    throw cause;
+  }
+}
+
+/** As `openStores`, on records that lie wherever the backing keeps them. */
+export async function openStoresOn(open: OpenBacking, options: Omit<StoresOptions, 'directory'>): Promise<Stores> {
+  const { caps, clock, log } = options;
+  const doubt = new Doubt();
+  const signals = new SignalTable({
+    doubt,
+    entriesMax: { device: caps.devices, subject: caps.subjects, session: caps.sessions, workload: caps.workloads },
+    onSignal: options.onSignal,
+  });
+  const grants = new GrantTable({ clock, newId: options.newId, grantsMax: caps.grants });
+  const attestations = new AttestationTable({
+    ...options.attestations,
+    clock,
+    attestationsMax: caps.attestations,
+    onAttestation: options.onAttestation,
+  });
+  const kept = [doubt.collection, signals.collection, grants.collection, grants.marks, attestations.collection];
+  const { store, found } = await DurableStore.open({ open, kept, bytesMax, waitMs, clock, log });
+  for (const table of [signals, grants, attestations]) table.keepIn(store);
+  if (found.unreadable.length > 0) log.error('records of the store are unreadable', { count: found.unreadable.length });
+  try {
+    await doubt.add(store, found, clock.now());
+  } catch (cause) {
+    await store.close();
+    throw cause;
+  }
+  let pruneAtMs = clock.monotonicMs() + pruneEveryMs;
+  return {
+    signals,
+    grants,
+    attestations,
+    status: () => ({
+      state: store.state,
+      unreadable: doubt.unreadable,
+      lostSince: doubt.lostSince,
+      bytes: store.bytes,
+      devices: signals.count('device'),
+      subjects: signals.count('subject'),
+      sessions: signals.count('session'),
+      workloads: signals.count('workload'),
+      grants: grants.count,
+      attestations: attestations.count,
+      grantClockAheadMs: grants.aheadMs(),
+    }),
+    isReady: () => store.state === 'ok' && doubt.isEmpty,
+    acknowledgeLoss: () => doubt.end(store, kept),
+    async tick() {
+      try {
+        await grants.tick();
+        if (clock.monotonicMs() < pruneAtMs) return;
+        pruneAtMs = clock.monotonicMs() + pruneEveryMs;
+        await signals.prune(clock.now());
+      } catch (cause) {
+        // The store has said why; the next tick comes in a second.
+        if (!(cause instanceof ControlRefused)) log.error('upkeep of the store failed', { reason: String(cause) });
+      }
+    },
+    close: () => store.close(),
+  };
+}

@@ -1,0 +1,14 @@
+/** Sources beyond these share one label: a label must stay bounded, and whoever sends reports chooses source names. */
+const namedMax = 32;
+
+/** Names for metrics: the first sources to report keep their own. */
+export class SourceLabels {
+  readonly #named = new Set<string>();
+
+  labelOf(source: string): string {
+    if (this.#named.has(source)) return source;
+    if (this.#named.size >= namedMax) return 'other';
+    this.#named.add(source);
+    return source;
+  }
+}

@@ -1,0 +1,43 @@
+import type { Change } from './backing.ts';
+
+/** What takes part in a transaction: a collection, which keeps what the transaction stages in it. */
+export interface Participant {
+  growth(tx: Transaction): number;
+  handOver(tx: Transaction, batch: Transaction): void;
+  changes(tx: Transaction): Change[];
+  apply(tx: Transaction): void;
+}
+
+/** What one job, or the batch it goes to disk with, is about to change. Its own reads see that, memory not yet. */
+export class Transaction {
+  /** The batch a job is run in: it sees what the jobs before it staged. */
+  readonly batch: Transaction | undefined;
+  readonly touched = new Set<Participant>();
+
+  constructor(batch?: Transaction) {
+    this.batch = batch;
+  }
+
+  isEmpty(): boolean {
+    return this.touched.size === 0;
+  }
+
+  /** Bytes that the store would grow by. */
+  growth(): number {
+    let bytes = 0;
+    for (const participant of this.touched) bytes += participant.growth(this);
+    return bytes;
+  }
+
+  handOver(batch: Transaction): void {
+    for (const participant of this.touched) participant.handOver(this, batch);
+  }
+
+  changes(): Change[] {
+    return [...this.touched].flatMap((participant) => participant.changes(this));
+  }
+
+  apply(): void {
+    for (const participant of this.touched) participant.apply(this);
+  }
+}
