@@ -20,7 +20,9 @@ declare namespace WebAssembly {
     static imports(module: Module): ModuleImportDescriptor[];
     static exports(module: Module): ModuleExportDescriptor[];
   }
-  interface Instance {
+  type Imports = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  class Instance {
+    constructor(module: Module, imports: Imports);
     readonly exports: Exports;
   }
   interface WebAssemblyInstantiatedSource {

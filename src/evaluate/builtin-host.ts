@@ -1,0 +1,103 @@
+import { createHmac } from 'node:crypto';
+import { Undecided } from '../domain/errors.ts';
+import { type Builtin, type BuiltinContext, BuiltinError } from './builtins/builtin.ts';
+import { Kept } from './kept.ts';
+import type { Nondeterminism } from './nondeterminism.ts';
+import type { PolicyInstance } from './policy-instance.ts';
+import { readValue } from './values/read-value.ts';
+import type { Value } from './values/value.ts';
+import { writeJson, writeValue } from './values/write-value.ts';
+
+/** Patterns and schemas of one bundle; what callers send beside them passes through. */
+const keptEntriesMax = 256;
+const keptTextMax = 65_536;
+
+export interface HostedBuiltin {
+  readonly name: string;
+  readonly builtin: Builtin;
+  /** Its result rests on more than its operands and belongs into the record. */
+  readonly recorded: boolean;
+}
+
+/** Answers the calls that a policy module leaves to its host, with OPA's meaning. One evaluation at a time. */
+export class BuiltinHost implements BuiltinContext {
+  readonly #unitsMax: number;
+  readonly #kept = new Kept(keptEntriesMax, keptTextMax);
+  #table: ReadonlyMap<number, HostedBuiltin> = new Map();
+  #given: Nondeterminism | undefined;
+  #units = 0;
+
+  /** @param unitsMax work that builtins may do for one evaluation: see `BuiltinContext.charge` */
+  constructor(unitsMax: number) {
+    this.#unitsMax = unitsMax;
+  }
+
+  /** @param table by the number that the module gives each builtin */
+  serve(table: ReadonlyMap<number, HostedBuiltin>): void {
+    this.#table = table;
+  }
+
+  begin(given: Nondeterminism | undefined): void {
+    this.#given = given;
+    this.#units = 0;
+  }
+
+  /** @returns the address of the result in the instance's memory; 0 where the call is undefined */
+  call(instance: PolicyInstance, id: number, addresses: readonly number[]): number {
+    const hosted = this.#table.get(id);
+    if (hosted === undefined) throw new Error(`the module calls builtin ${id}, which it does not list`);
+    const operands = addresses.map((address) => readValue(instance.dumpValue(address)));
+    const result = this.#resultOf(hosted.builtin, operands);
+    if (hosted.recorded) this.#record(hosted.name, operands, result);
+    if (result === undefined) return 0;
+    return typeof result === 'string' && !result.isWellFormed()
+      ? instance.parseBytes(result)
+      : instance.parseValue(writeValue(result));
+  }
+
+  #resultOf(builtin: Builtin, operands: readonly Value[]): Value | undefined {
+    try {
+      return builtin(this, ...operands);
+    } catch (cause) {
+      if (cause instanceof BuiltinError) return undefined;
+      throw cause;
+    }
+  }
+
+  #record(name: string, operands: readonly Value[], result: Value | undefined): void {
+    const given = this.#given;
+    if (given === undefined || result === undefined) return;
+    given.drawn ??= new Map();
+    let results = given.drawn.get(name);
+    if (results === undefined) {
+      results = new Map();
+      given.drawn.set(name, results);
+    }
+    results.set(writeJson(operands), writeJson(result));
+  }
+
+  get nowNs(): bigint {
+    return BigInt(this.#known().now) * 1_000_000n;
+  }
+
+  random(purpose: string): Buffer {
+    return createHmac('sha256', this.#known().seed).update(purpose).digest();
+  }
+
+  kept<T>(kind: string, text: string, make: () => T): T {
+    return this.#kept.get(kind, text, make);
+  }
+
+  charge(units: number): void {
+    this.#units += units;
+    if (this.#units > this.#unitsMax) {
+      throw new Undecided('policy_budget_spent', `builtins did more than ${this.#unitsMax} units of work`);
+    }
+  }
+
+  #known(): Nondeterminism {
+    // Closed: nothing here reads a clock of its own, and a decision that cannot be replayed is none.
+    if (this.#given === undefined) throw new Error('the policy asks for the time or for chance, and was given neither');
+    return this.#given;
+  }
+}

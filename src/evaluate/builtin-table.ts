@@ -1,0 +1,51 @@
+import { BundleRefused } from '../domain/errors.ts';
+import type { HostedBuiltin } from './builtin-host.ts';
+import type { Builtin, BuiltinFamily } from './builtins/builtin.ts';
+
+/** What answers differently from call to call: kept in the record, so that a replay comes to the same. */
+const recorded: ReadonlySet<string> = new Set([
+  'http.send',
+  'net.lookup_ip_addr',
+  'opa.runtime',
+  'rand.intn',
+  'time.now_ns',
+  'uuid.rfc4122',
+]);
+
+/** Each family is loaded when the first bundle needs one of its builtins: most policies need few, and some are large. */
+const families: readonly { readonly names: readonly string[]; readonly load: () => Promise<BuiltinFamily> }[] = [];
+
+/** What would make every request wait for something outside, or differ from one machine to the next. */
+const refused: Readonly<Record<string, string>> = {
+  'http.send':
+    'it would hold the gate while a server answers; send what it fetches as a signal, or put it into the bundle as data',
+  'net.lookup_ip_addr':
+    'it would hold the gate while a name server answers; compare names, or put the addresses into the bundle as data',
+  'opa.runtime': 'there is no OPA around the policy; the sidecar says what it is in input.environment.sidecar',
+};
+
+/**
+ * The functions behind a module's calls, by the number it gives them.
+ *
+ * @param handedIn builtins that the operator allows beside OPA's own, by name; they come first
+ * @throws BundleRefused for a builtin that nobody here can answer: when a bundle is activated, never at a request
+ */
+export async function builtinTable(
+  needed: ReadonlyMap<string, number>,
+  handedIn: ReadonlyMap<string, Builtin>,
+): Promise<ReadonlyMap<number, HostedBuiltin>> {
+  const table = new Map<number, HostedBuiltin>();
+  for (const [name, id] of needed) {
+    const builtin = handedIn.get(name) ?? (await find(name));
+    table.set(id, { name, builtin, recorded: recorded.has(name) });
+  }
+  return table;
+}
+
+async function find(name: string): Promise<Builtin> {
+  if (Object.hasOwn(refused, name)) throw new BundleRefused(`the policy calls ${name}: ${refused[name]}`);
+  const family = families.find(({ names }) => names.includes(name));
+  const builtin = family === undefined ? undefined : (await family.load())[name];
+  if (builtin === undefined) throw new BundleRefused(`the policy calls ${name}, a builtin that is not known here`);
+  return builtin;
+}

@@ -1,0 +1,32 @@
+import type { Value } from '../values/value.ts';
+
+/**
+ * One of OPA's builtin functions, for what the WebAssembly module leaves to its host.
+ *
+ * @returns undefined where the call is undefined without being an error
+ * @throws BuiltinError where OPA's function returns an error: the call is then undefined too, as OPA has it unless it
+ *   runs with strict builtin errors. Anything else that is thrown ends the evaluation, closed.
+ */
+export type Builtin = (context: BuiltinContext, ...operands: Value[]) => Value | undefined;
+
+export class BuiltinError extends Error {}
+
+/** What a builtin may know and keep beside its operands. */
+export interface BuiltinContext {
+  /** The one reading of the clock that the decision rests on. */
+  readonly nowNs: bigint;
+  /** 32 bytes that nobody could foresee and that stay the same for one decision and purpose. */
+  random(purpose: string): Buffer;
+  /** What was made from a text before (a compiled pattern, a parsed schema), or is made now and kept for a while. */
+  kept<T>(kind: string, text: string, make: () => T): T;
+  /**
+   * Counts work that grows with what it was asked, so that a call ends whatever it was asked: about one unit for each
+   * value made or step taken.
+   *
+   * @throws Undecided `policy_budget_spent`
+   */
+  charge(units: number): void;
+}
+
+/** All builtins of one family by the names OPA gives them. */
+export type BuiltinFamily = Readonly<Record<string, Builtin>>;

@@ -1,0 +1,211 @@
+import { createRequire } from 'node:module';
+import { BundleRefused } from '../domain/errors.ts';
+import type { BuiltinHost } from './builtin-host.ts';
+import { bytesOf, textOf } from './values/text.ts';
+
+// The SDK's ES module entry leaves some of its exports out; its CommonJS entry has them all.
+const sdk: typeof import('@open-policy-agent/opa-wasm') = createRequire(import.meta.url)('@open-policy-agent/opa-wasm');
+
+export const pageBytes = 65_536;
+/** OPA's tag of a string value, and where its length and its bytes' address stand beside it (wasm/src/value.h). */
+const stringTag = 4;
+const stringLengthOffset = 4;
+const stringBytesOffset = 8;
+
+/** What the SDK leaves untyped, named once. All of it is ABI 1.2. */
+interface Exports {
+  opa_eval(
+    reserved: number,
+    entrypoint: number,
+    data: number,
+    input: number,
+    inputLength: number,
+    heap: number,
+    format: number,
+  ): number;
+  opa_malloc(bytes: number): number;
+  opa_free(address: number): void;
+  opa_value_parse(address: number, length: number): number;
+  opa_value_dump(value: number): number;
+  opa_json_dump(value: number): number;
+  builtins(): number;
+}
+
+/** How the result leaves the module: JSON makes arrays of sets, in no certain order; Rego's own text keeps them apart. */
+export type ResultForm = 'json' | 'rego';
+
+/** The module called `opa_abort`: its own way of saying that it cannot go on, e.g. when two rules contradict each other. */
+export class PolicyAborted extends Error {}
+
+/**
+ * One instance of a policy module with its memory and data. The npm SDK loads the data and keeps the heap's marks;
+ * calls in and out are made here, because the SDK passes values as JSON, in which a set is an array and 2^53 + 1 is not.
+ *
+ * An instance out of which anything was thrown has leaked its shadow stack and is not to be used again.
+ *
+ * @see OPA documentation, "WebAssembly", ABI 1.2
+ */
+export class PolicyInstance {
+  readonly #memory: WebAssembly.Memory;
+  readonly #exports: Exports;
+  readonly #pagesAtStart: number;
+  readonly #dataAddress: number;
+  readonly #heapStart: number;
+  readonly entrypoints: ReadonlyMap<string, number>;
+  /** A view of the memory's buffer, made anew whenever growing has detached it. */
+  #bytes: Buffer;
+
+  /**
+   * @param data the data document as JSON text
+   * @throws BundleRefused if the module has another ABI; whatever the module or the SDK throws
+   */
+  constructor(
+    module: WebAssembly.Module,
+    data: ArrayBuffer,
+    memory: { readonly initial: number; readonly maximum: number },
+    host: BuiltinHost,
+  ) {
+    this.#memory = new WebAssembly.Memory(memory);
+    this.#bytes = Buffer.from(this.#memory.buffer);
+    const instance = new WebAssembly.Instance(module, {
+      env: {
+        memory: this.#memory,
+        opa_abort: (address: number) => {
+          throw new PolicyAborted(this.#textAt(address));
+        },
+        // The compiler emits no call of it.
+        opa_println: () => undefined,
+        opa_builtin0: (id: number, _context: number) => host.call(this, id, []),
+        opa_builtin1: (id: number, _context: number, a: number) => host.call(this, id, [a]),
+        opa_builtin2: (id: number, _context: number, a: number, b: number) => host.call(this, id, [a, b]),
+        opa_builtin3: (id: number, _context: number, a: number, b: number, c: number) => host.call(this, id, [a, b, c]),
+        opa_builtin4: (id: number, _context: number, a: number, b: number, c: number, d: number) =>
+          host.call(this, id, [a, b, c, d]),
+      },
+    });
+    this.#exports = instance.exports as unknown as Exports;
+    checkAbi(instance.exports);
+    const policy = new sdk.LoadedPolicy({ instance, module }, this.#memory, 2);
+    policy.setData(data);
+    this.#dataAddress = policy.dataAddr;
+    this.#heapStart = Number(policy.dataHeapPtr);
+    this.#pagesAtStart = this.#memory.buffer.byteLength / pageBytes;
+    this.entrypoints = numbersByName(policy.entrypoints, 'entrypoints');
+  }
+
+  /** What the module needs of its host, by the name of the builtin. */
+  builtins(): ReadonlyMap<string, number> {
+    const text = this.#textAt(this.#exports.opa_json_dump(this.#exports.builtins()));
+    return numbersByName(JSON.parse(text) as unknown, 'builtins');
+  }
+
+  get pagesGrown(): number {
+    return this.#memory.buffer.byteLength / pageBytes - this.#pagesAtStart;
+  }
+
+  /**
+   * @param input the policy's input as JSON text, or as Rego's
+   * @returns where the result set's text starts in the module's memory, and how long it is
+   */
+  evaluate(entrypoint: number, input: string, form: ResultForm): { readonly start: number; readonly length: number } {
+    const inputBytes = this.#writeText(this.#heapStart, input);
+    const start = this.#exports.opa_eval(
+      0,
+      entrypoint,
+      this.#dataAddress,
+      this.#heapStart,
+      inputBytes,
+      this.#heapStart + inputBytes,
+      form === 'rego' ? 1 : 0,
+    );
+    return { start, length: this.#view().indexOf(0, start) - start };
+  }
+
+  text(start: number, length: number): string {
+    return this.#view().toString('utf8', start, start + length);
+  }
+
+  /** The text of one of the module's values; see `read-value.ts`. */
+  dumpValue(address: number): string {
+    const start = this.#exports.opa_value_dump(address);
+    const bytes = this.#view();
+    const text = textOf(bytes.subarray(start, bytes.indexOf(0, start)));
+    // The heap is only reset with the evaluation: without this, a loop of calls would fill the memory.
+    this.#exports.opa_free(start);
+    return text;
+  }
+
+  /** Makes a value from its text; see `write-value.ts`. */
+  parseValue(text: string): number {
+    const length = Buffer.byteLength(text, 'utf8');
+    const start = this.#exports.opa_malloc(length);
+    this.#view().write(text, start, 'utf8');
+    const address = this.#exports.opa_value_parse(start, length);
+    this.#exports.opa_free(start);
+    if (address === 0) throw new Error('the module does not take the value that a builtin returned');
+    return address;
+  }
+
+  /**
+   * Makes a string value of bytes that need be no UTF-8, which `opa_value_parse` would abort on: a place-holder of the
+   * same length is parsed, and its bytes are replaced where they lie.
+   */
+  parseBytes(text: string): number {
+    const bytes = bytesOf(text);
+    const address = this.parseValue(`"${'.'.repeat(bytes.length)}"`);
+    const memory = this.#view();
+    const held = memory.readUInt32LE(address + stringBytesOffset);
+    const asExpected =
+      memory[address] === stringTag &&
+      memory.readUInt32LE(address + stringLengthOffset) === bytes.length &&
+      memory.subarray(held, held + bytes.length).every((byte) => byte === 0x2e);
+    if (!asExpected) throw new Error('the module lays strings out in a way that is not known here');
+    bytes.copy(memory, held);
+    return address;
+  }
+
+  #textAt(address: number): string {
+    const bytes = this.#view();
+    return bytes.toString('utf8', address, bytes.indexOf(0, address));
+  }
+
+  /**
+   * Writes text into the module's memory, growing it where needed.
+   *
+   * @returns bytes written, UTF-8; this is not `text.length`
+   */
+  #writeText(address: number, text: string): number {
+    // Three bytes a UTF-16 unit is the most that UTF-8 takes.
+    const missing = address + text.length * 3 - this.#memory.buffer.byteLength;
+    if (missing > 0) this.#memory.grow(Math.ceil(missing / pageBytes));
+    return this.#view().write(text, address, 'utf8');
+  }
+
+  #view(): Buffer {
+    if (this.#bytes.buffer !== this.#memory.buffer) this.#bytes = Buffer.from(this.#memory.buffer);
+    return this.#bytes;
+  }
+}
+
+function checkAbi(exports: WebAssembly.Exports): void {
+  const major = globalIn(exports, 'opa_wasm_abi_version');
+  const minor = globalIn(exports, 'opa_wasm_abi_minor_version');
+  if (major !== 1 || minor === undefined || minor < 2) {
+    throw new BundleRefused(`policy.wasm has ABI ${major ?? '?'}.${minor ?? '?'}; 1.2 or newer is needed`);
+  }
+}
+
+function globalIn(exports: WebAssembly.Exports, name: string): number | undefined {
+  const { value } = (exports[name] ?? {}) as { readonly value?: unknown };
+  return typeof value === 'number' ? value : undefined;
+}
+
+function numbersByName(table: unknown, what: string): ReadonlyMap<string, number> {
+  if (typeof table !== 'object' || table === null) throw new BundleRefused(`policy.wasm lists no ${what}`);
+  const numbers = new Map<string, number>();
+  for (const [name, id] of Object.entries(table)) {
+    if (typeof id !== 'number') throw new BundleRefused(`policy.wasm lists malformed ${what}`);
+    numbers.set(name, id);
+  }
+  return numbers;
+}

@@ -1,0 +1,142 @@
+import { RegoNumber, RegoObject, RegoSet, type Value } from './value.ts';
+
+/**
+ * Reads a value as `opa_value_dump` writes it: JSON with sets in braces, `set()`, and any value for an object's key.
+ * The text comes out of the policy's own module; what is not of that form is a fault, not input.
+ *
+ * @throws SyntaxError
+ */
+export function readValue(text: string): Value {
+  const reader = new Reader(text);
+  const value = reader.value();
+  reader.end();
+  return value;
+}
+
+const numberAt = /-?\d+(?:\.\d*)?(?:[eE][+-]?\d*)?/y;
+
+class Reader {
+  readonly #text: string;
+  #at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  value(): Value {
+    this.#skipSpace();
+    switch (this.#text.charCodeAt(this.#at)) {
+      case 0x22: // "
+        return this.#string();
+      case 0x5b: // [
+        return this.#array();
+      case 0x7b: // {
+        return this.#objectOrSet();
+      case 0x6e: // n
+        return this.#word('null', null);
+      case 0x74: // t
+        return this.#word('true', true);
+      case 0x66: // f
+        return this.#word('false', false);
+      case 0x73: // s
+        return this.#word('set()', new RegoSet());
+      default:
+        return this.#number();
+    }
+  }
+
+  end(): void {
+    this.#skipSpace();
+    if (this.#at !== this.#text.length) this.#fail();
+  }
+
+  #word<T>(word: string, value: T): T {
+    if (!this.#text.startsWith(word, this.#at)) this.#fail();
+    this.#at += word.length;
+    return value;
+  }
+
+  #string(): string {
+    const start = this.#at;
+    let at = start + 1;
+    let escaped = false;
+    for (;;) {
+      const unit = this.#text.charCodeAt(at);
+      if (unit === 0x22) break;
+      if (Number.isNaN(unit)) this.#fail();
+      if (unit === 0x5c) {
+        escaped = true;
+        at++;
+      }
+      at++;
+    }
+    this.#at = at + 1;
+    return escaped ? (JSON.parse(this.#text.slice(start, at + 1)) as string) : this.#text.slice(start + 1, at);
+  }
+
+  #number(): RegoNumber {
+    numberAt.lastIndex = this.#at;
+    const match = numberAt.exec(this.#text);
+    if (match === null) this.#fail();
+    this.#at = numberAt.lastIndex;
+    return new RegoNumber(match[0]);
+  }
+
+  #array(): Value[] {
+    this.#at++;
+    const items: Value[] = [];
+    if (this.#taken(0x5d)) return items;
+    do items.push(this.value());
+    while (this.#taken(0x2c));
+    this.#expect(0x5d);
+    return items;
+  }
+
+  #objectOrSet(): RegoObject | RegoSet {
+    this.#at++;
+    if (this.#taken(0x7d)) return new RegoObject();
+    const first = this.value();
+    return this.#taken(0x3a) ? this.#object(first) : this.#set(first);
+  }
+
+  #object(first: Value): RegoObject {
+    const object = new RegoObject([[first, this.value()]]);
+    while (this.#taken(0x2c)) {
+      const key = this.value();
+      this.#expect(0x3a);
+      object.set(key, this.value());
+    }
+    this.#expect(0x7d);
+    return object;
+  }
+
+  #set(first: Value): RegoSet {
+    const set = new RegoSet([first]);
+    while (this.#taken(0x2c)) set.add(this.value());
+    this.#expect(0x7d);
+    return set;
+  }
+
+  #taken(unit: number): boolean {
+    this.#skipSpace();
+    if (this.#text.charCodeAt(this.#at) !== unit) return false;
+    this.#at++;
+    return true;
+  }
+
+  #expect(unit: number): void {
+    if (!this.#taken(unit)) this.#fail();
+  }
+
+  #skipSpace(): void {
+    for (;;) {
+      const unit = this.#text.charCodeAt(this.#at);
+      if (unit !== 0x20 && unit !== 0x0a && unit !== 0x0d && unit !== 0x09) return;
+      this.#at++;
+    }
+  }
+
+  #fail(): never {
+    throw new SyntaxError(`no value at ${this.#at} of ${this.#text.length}`);
+  }
+}
