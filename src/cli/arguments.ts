@@ -1,4 +1,5 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { isNativeError } from 'node:util/types';
 
 /** A command was called in a way that it does not understand: exit code 2, and a hint at its help. */
 export class UsageFault extends Error {}
@@ -25,7 +26,7 @@ function parsedBy<const O extends Options>(args: readonly string[], options: O) 
   try {
     return parseArgs({ args: [...args], options, strict: true, allowPositionals: true });
   } catch (cause) {
-    if (cause instanceof TypeError && 'code' in cause && String(cause.code).startsWith('ERR_PARSE_ARGS_')) {
+    if (isNativeError(cause) && 'code' in cause && String(cause.code).startsWith('ERR_PARSE_ARGS_')) {
       throw new UsageFault(cause.message, { cause });
     }
     throw cause;

@@ -1,3 +1,4 @@
+import { isNativeError } from 'node:util/types';
 import { nearest } from '../config/nearest.ts';
 import { asSidecarError } from '../domain/errors.ts';
 import { CommandFailed, UsageFault } from './arguments.ts';
@@ -57,5 +58,5 @@ function told(cause: unknown): string {
   if (cause instanceof CommandFailed) return cause.message;
   const error = asSidecarError(cause);
   // What we did not name is our own bug, and whoever runs a command is its operator: they get to see where it is.
-  return error.code === 'internal' && cause instanceof Error ? (cause.stack ?? cause.message) : error.message;
+  return error.code === 'internal' && isNativeError(cause) ? (cause.stack ?? cause.message) : error.message;
 }

@@ -1,4 +1,5 @@
 import { get, type RequestOptions } from 'node:http';
+import { isNativeError } from 'node:util/types';
 import type { Config } from '../config/schema.ts';
 import { readArguments, UsageFault } from './arguments.ts';
 import { type CliEffects, exitCodes } from './effects.ts';
@@ -24,7 +25,7 @@ export async function health(args: readonly string[], effects: CliEffects): Prom
     effects.out(`${path}: ${status}\n`);
     return status === 200 ? exitCodes.ok : exitCodes.failure;
   } catch (cause) {
-    effects.err(`postern health: no answer (${cause instanceof Error ? cause.message : String(cause)})\n`);
+    effects.err(`postern health: no answer (${isNativeError(cause) ? cause.message : String(cause)})\n`);
     return exitCodes.failure;
   }
 }

@@ -1,3 +1,4 @@
+import { isNativeError } from 'node:util/types';
 import { CommandFailed } from './arguments.ts';
 import type { CliEffects } from './effects.ts';
 
@@ -12,6 +13,6 @@ export async function readFileFor(path: string, effects: CliEffects): Promise<Ui
 
 /** What Node says of a failed call, without the path once more. */
 export function reasonOf(cause: unknown): string {
-  if (!(cause instanceof Error)) return String(cause);
+  if (!isNativeError(cause)) return String(cause);
   return 'code' in cause ? String(cause.code) : cause.message;
 }

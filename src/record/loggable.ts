@@ -1,3 +1,4 @@
+import { isNativeError } from 'node:util/types';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
 
 /** One line is for one event; what is larger than this belongs elsewhere, and would only push out what matters. */
@@ -90,7 +91,7 @@ function loggableObject(value: object, depth: number, walk: Walk): JsonValue {
   if (walk.above.has(value)) return '[circular]';
   if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString();
-  if (value instanceof Error) return loggableError(value, bounds.causes, walk);
+  if (isNativeError(value)) return loggableError(value, bounds.causes, walk);
   if (depth > bounds.depth) return '[deeper]';
   walk.above.add(value);
   try {
@@ -130,5 +131,5 @@ function systemMembers(error: object, walk: Walk): JsonObject {
 }
 
 function causeOf(cause: unknown, causesLeft: number, walk: Walk): JsonValue {
-  return cause instanceof Error ? loggableError(cause, causesLeft, walk) : loggable(cause, 1, walk);
+  return isNativeError(cause) ? loggableError(cause, causesLeft, walk) : loggable(cause, 1, walk);
 }
