@@ -1,7 +1,7 @@
 import { decide } from './decide/decide.ts';
 import { settleGrants } from './decide/settle-grants.ts';
 import type { Decision } from './domain/decision.ts';
-import { asSidecarError, RequestRefused, Undecided } from './domain/errors.ts';
+import { asSidecarError, RequestRefused } from './domain/errors.ts';
 import type { Facts } from './domain/facts.ts';
 import type { GrantSpender } from './domain/ports.ts';
 import type { Answer, AuthzRequest, RawRequest } from './domain/request.ts';
@@ -65,8 +65,19 @@ export async function authorize(raw: RawRequest, parts: Parts): Promise<Answer> 
     decision = { kind: 'undecided', error, revision: trail.bundle?.revision };
   }
   const decisionId = parts.newDecisionId();
-  decision = record(decision, decisionId, trail, parts, stopwatch);
-  const answer = respond(decision, raw.surface, decisionId, parts.respond);
+  decision = parts.recorder.decided(
+    {
+      decisionId,
+      decision,
+      raw,
+      receivedAt: trail.receivedAt,
+      request: trail.request,
+      facts: trail.facts,
+      resultText: trail.resultText,
+    },
+    stopwatch,
+  );
+  const answer = respond(decision, raw, decisionId, parts.respond);
   stopwatch.lap('respond');
   return answer;
 }
@@ -93,26 +104,4 @@ async function reach(trail: Trail, parts: Parts, stopwatch: Stopwatch): Promise<
   const decision = await settleGrants(decide(result, request.entrypoint), facts, request.asked, parts.grants);
   stopwatch.lap('decide');
   return decision;
-}
-
-/** A decision that cannot be recorded is none. */
-function record(decision: Decision, decisionId: string, trail: Trail, parts: Parts, stopwatch: Stopwatch): Decision {
-  try {
-    parts.recorder.decided(
-      {
-        decisionId,
-        decision,
-        raw: trail.raw,
-        receivedAt: trail.receivedAt,
-        request: trail.request,
-        facts: trail.facts,
-        resultText: trail.resultText,
-      },
-      stopwatch,
-    );
-    return decision;
-  } catch (cause) {
-    const error = new Undecided('audit_unavailable', 'the decision could not be recorded', { cause });
-    return { kind: 'undecided', error, revision: trail.bundle?.revision };
-  }
 }

@@ -8,11 +8,15 @@ import {
   type Reason,
 } from '../domain/decision.ts';
 import { Undecided } from '../domain/errors.ts';
-import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json.ts';
+import { isJsonObject, type JsonObject, type JsonValue, member, parseExact } from '../domain/json.ts';
 
 /** A year; what lasts longer is no lease. */
 const ttlSMax = 31_536_000;
 const listMax = 1_000;
+/** A challenge is one header field: RFC 9470 names a few values in order of preference. */
+const acrValuesMax = 16;
+/** Of constraints and obligations: as deep as a request may be, and far from what writing it again could not do. */
+const depthMax = 64;
 
 const documentMembers: ReadonlySet<string> = new Set([
   'effect',
@@ -38,7 +42,7 @@ export function decide(result: PolicyResult, entrypoint: string): Decision {
   const { revision, text } = result;
   if (!isDecisionEntrypoint(entrypoint)) return { kind: 'queried', revision, resultText: text };
   if (text === undefined) throw new Undecided('policy_undefined', `${entrypoint} is undefined for this input`);
-  const document = object(JSON.parse(text) as JsonValue, 'the result');
+  const document = object(parsed(text), 'the result');
   for (const name of Object.keys(document)) {
     if (!documentMembers.has(name)) return invalid(`unknown member ${JSON.stringify(name.slice(0, 64))}`);
   }
@@ -54,12 +58,12 @@ export function decide(result: PolicyResult, entrypoint: string): Decision {
     grants: optional(document, 'grants', (value) => list(value, 'grants', (one) => name(one, 'grants'))),
   };
   // Both are read whatever the effect: a constraint or challenge that cannot be read is not dropped.
-  const constraints = optional(document, 'constraints', (value) => object(value, 'constraints'));
+  const constraints = optional(document, 'constraints', (value) => carried(value, 'constraints'));
   const stepUp = optional(document, 'step_up', (value) => object(value, 'step_up'));
   const acrValues =
     stepUp === undefined ? undefined : list(member(stepUp, 'acr_values'), 'step_up.acr_values', acrValue);
   const maxAgeS =
-    stepUp === undefined ? undefined : optional(stepUp, 'max_age', (value) => seconds(value, 'step_up.max_age'));
+    stepUp === undefined ? undefined : optional(stepUp, 'max_age', (value) => wholeSeconds(value, 'step_up.max_age'));
   switch (effect) {
     case 'allow':
       if (constraints !== undefined && Object.keys(constraints).length > 0) return invalid('allow with constraints');
@@ -73,6 +77,7 @@ export function decide(result: PolicyResult, entrypoint: string): Decision {
       return { kind: 'constrain', constraints, ...said };
     case 'step_up':
       if (acrValues === undefined || acrValues.length === 0) return invalid('step_up without acr_values');
+      if (acrValues.length > acrValuesMax) return invalid(`step_up with more than ${acrValuesMax} acr_values`);
       return { kind: 'step_up', acrValues, maxAgeS, ...said };
     default:
       return effect satisfies never;
@@ -81,6 +86,15 @@ export function decide(result: PolicyResult, entrypoint: string): Decision {
 
 function invalid(what: string): never {
   throw new Undecided('policy_result_invalid', what);
+}
+
+/** A number that would leave as another one than the policy said makes the whole result malformed. */
+function parsed(text: string): JsonValue {
+  try {
+    return parseExact(text);
+  } catch (cause) {
+    throw new Undecided('policy_result_invalid', 'the result is no JSON that can be kept as it is', { cause });
+  }
 }
 
 function effectIn(document: JsonObject): Effect {
@@ -95,6 +109,17 @@ function optional<T>(document: JsonObject, memberName: string, read: (value: Jso
 
 function object(value: JsonValue | undefined, what: string): JsonObject {
   return isJsonObject(value) ? value : invalid(`${what} is no object`);
+}
+
+/** An object that goes on to the enforcement point as it is. */
+function carried(value: JsonValue | undefined, what: string): JsonObject {
+  if (isDeeperThan(value ?? null, depthMax)) return invalid(`${what} is nested too deeply`);
+  return object(value, what);
+}
+
+function isDeeperThan(value: JsonValue, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return depth === 0 || Object.values(value).some((inner) => isDeeperThan(inner as JsonValue, depth - 1));
 }
 
 function list<T>(value: JsonValue | undefined, what: string, read: (item: JsonValue) => T): readonly T[] {
@@ -122,6 +147,11 @@ function seconds(value: JsonValue, what: string): number {
     : invalid(`${what} is no number of seconds`);
 }
 
+/** RFC 9470 section 3: a non-negative integer. */
+function wholeSeconds(value: JsonValue, what: string): number {
+  return Number.isInteger(value) ? seconds(value, what) : invalid(`${what} is no whole number of seconds`);
+}
+
 function reason(value: JsonValue): Reason {
   const document = object(value, 'a reason');
   const otherwise = optional(document, 'otherwise', (said) =>
@@ -146,7 +176,7 @@ function obligation(value: JsonValue): Obligation {
   return {
     id: name(member(document, 'id') ?? null, 'obligations.id'),
     type: name(member(document, 'type') ?? null, 'obligations.type'),
-    properties: object(member(document, 'properties') ?? {}, 'obligations.properties'),
+    properties: carried(member(document, 'properties') ?? {}, 'obligations.properties'),
   };
 }
 

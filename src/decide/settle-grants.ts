@@ -20,14 +20,19 @@ export function settleGrants(
 ): Decision | Promise<Decision> {
   if (decision.kind !== 'allow' && decision.kind !== 'constrain') return decision;
   if (decision.grants === undefined && facts.grants.length === 0) return decision;
+  const limited = facts.grants.filter((grant) => grant.maxUses !== undefined);
+  if (decision.grants === undefined && limited.length === 0) return decision;
+  if (decision.grants?.length === 0) return decision;
   const attempt = attemptOf(facts, asked);
-  const ids =
-    decision.grants ??
-    (attempt === undefined
-      ? []
-      : facts.grants.filter((grant) => grant.maxUses !== undefined && covers(grant, attempt)).map(({ id }) => id));
+  if (attempt === undefined) {
+    throw new Undecided(
+      'grant_not_usable',
+      'the request names no action and resource that a grant could be held against, and the policy does not say that it rests on none',
+    );
+  }
+  const ids = decision.grants ?? limited.filter((grant) => covers(grant, attempt)).map(({ id }) => id);
   if (ids.length === 0) return decision;
-  if (attempt === undefined || ids.some((id) => !facts.grants.some((grant) => grant.id === id))) {
+  if (ids.some((id) => !facts.grants.some((grant) => grant.id === id))) {
     throw new Undecided('grant_not_usable', 'the policy rests on a grant that it was not shown');
   }
   return spend(decision, [...new Set(ids)], attempt, facts, spender);

@@ -23,3 +23,34 @@ export function canonicalJson(value: JsonValue): string {
   }
   return JSON.stringify(value);
 }
+
+/** A number with enough digits, or an exponent, to be another one as a double. Strings may match too: it only asks for a closer look. */
+const inexactPerhaps = /[\d.]{16}|\d[eE]/;
+
+/**
+ * JSON.parse, except that it changes no number: one that a double does not hold to the last digit is refused instead of
+ * rounded (9007199254740993, 1e400).
+ *
+ * @throws SyntaxError for what is no JSON, RangeError for such a number
+ */
+export function parseExact(text: string): JsonValue {
+  return (inexactPerhaps.test(text) ? JSON.parse(text, exact) : JSON.parse(text)) as JsonValue;
+}
+
+/** The reviver's third argument, which the types do not know yet: ECMAScript, "JSON.parse source text access". */
+function exact(this: unknown, _name: string, value: JsonValue, context?: { readonly source?: string }): JsonValue {
+  if (typeof value === 'number' && decimal(context?.source ?? '') !== decimal(String(value))) {
+    throw new RangeError('a number with more digits than can be kept');
+  }
+  return value;
+}
+
+/** One text for one value of a decimal number: digits without zeros at either end, and the power of ten. */
+function decimal(number: string): string {
+  const [, sign = '', whole = '', fraction = '', exponent = '0'] =
+    /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(number) ?? [];
+  const digits = (whole + fraction).replace(/^0+/, '');
+  const significant = digits.replace(/0+$/, '');
+  if (significant === '') return whole === '' ? '' : '0';
+  return `${sign}${significant}e${Number(exponent) - fraction.length + digits.length - significant.length}`;
+}

@@ -27,6 +27,8 @@ export class DecisionLog {
   #pendingBytes = 0;
   #writing: Promise<void> | undefined;
   #failing = false;
+  /** Whether part of an event may stand behind `#end`. */
+  #torn = false;
   #closing = false;
   /** Where the last whole event ends; a write that came short is cut back to it. */
   #end: number;
@@ -107,8 +109,13 @@ export class DecisionLog {
   async #write(lines: readonly string[]): Promise<boolean> {
     const chunk = Buffer.from(lines.join(''), 'utf8');
     try {
+      await this.#mend();
       let done = 0;
-      while (done < chunk.length) done += (await this.#file.write(chunk, done)).bytesWritten;
+      while (done < chunk.length) {
+        this.#torn = true;
+        done += (await this.#file.write(chunk, done)).bytesWritten;
+      }
+      this.#torn = false;
       this.#end += chunk.length;
       if (this.#failing) this.#options.log.info('the decision log is written again');
       this.#failing = false;
@@ -116,9 +123,16 @@ export class DecisionLog {
     } catch (cause) {
       if (!this.#failing) this.#options.log.error('the decision log cannot be written; events wait', { cause });
       this.#failing = true;
-      // A full disk may have taken half an event; the next one must not begin in its middle.
-      await this.#file.truncate(this.#end).catch(() => undefined);
+      // Readers should not meet half an event for as long as the disk is full; if this fails too, the next write begins with it.
+      await this.#mend().catch(() => undefined);
       return false;
     }
+  }
+
+  /** A full disk may have taken half an event; the next one must not begin in its middle. */
+  async #mend(): Promise<void> {
+    if (!this.#torn) return;
+    await this.#file.truncate(this.#end);
+    this.#torn = false;
   }
 }

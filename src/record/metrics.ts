@@ -78,9 +78,14 @@ export class Metrics {
     }
     if (facts === undefined) return;
     const { device, trust, workload } = facts.signalAgesS;
-    if (device !== undefined) this.#signalAges.row('device').observe(device);
-    if (trust !== undefined) this.#signalAges.row('trust').observe(trust);
-    if (workload !== undefined) this.#signalAges.row('workload').observe(workload);
+    if (device !== undefined) this.#signalAge('device', device);
+    if (trust !== undefined) this.#signalAge('trust', trust);
+    if (workload !== undefined) this.#signalAge('workload', workload);
+  }
+
+  /** A report from the future has no age; a negative one would make the histogram's sum go down. */
+  #signalAge(kind: string, ageS: number): void {
+    this.#signalAges.row(kind).observe(Math.max(0, ageS));
   }
 
   rejected(why: ErrorCode): void {

@@ -1,4 +1,5 @@
-import type { RequestRefused } from '../domain/errors.ts';
+import type { Decision } from '../domain/decision.ts';
+import { type RequestRefused, Undecided } from '../domain/errors.ts';
 import type { Clock } from '../domain/time.ts';
 import type { EventContext } from './decision-event.ts';
 import type { DecisionLog } from './decision-log.ts';
@@ -26,13 +27,26 @@ export class Recorder {
     return new Stopwatch(this.#options.clock, this.#options.metrics);
   }
 
-  decided(context: Omit<EventContext, 'durationNs'>, stopwatch: Stopwatch): void {
+  /** @returns the decision that holds: one that cannot be recorded is none, and is counted as that */
+  decided(context: Omit<EventContext, 'durationNs'>, stopwatch: Stopwatch): Decision {
     const seconds = stopwatch.secondsSinceStart();
-    const line = this.#options.writeEvent({ ...context, durationNs: Math.round(seconds * 1e9) });
-    this.#options.decisionLog.append(line);
-    this.#options.console?.(line);
-    this.#options.metrics.decided(context.decision, context.facts, seconds);
+    const decision = this.#keep({ ...context, durationNs: Math.round(seconds * 1e9) });
+    this.#options.metrics.decided(decision, context.facts, seconds);
     stopwatch.lap('record');
+    return decision;
+  }
+
+  #keep(context: EventContext): Decision {
+    let line: string;
+    try {
+      line = this.#options.writeEvent(context);
+      this.#options.decisionLog.append(line);
+    } catch (cause) {
+      const error = new Undecided('audit_unavailable', 'the decision could not be recorded', { cause });
+      return { kind: 'undecided', error, revision: context.decision.revision };
+    }
+    this.#options.console?.(line);
+    return context.decision;
   }
 
   refused(error: RequestRefused): void {

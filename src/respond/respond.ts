@@ -1,7 +1,7 @@
-import type { Decision, Obligation, Reason } from '../domain/decision.ts';
+import { type Decision, isDecisionEntrypoint, type Obligation, type Reason } from '../domain/decision.ts';
 import { RequestRefused, type SidecarError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
-import type { Answer, Surface } from '../domain/request.ts';
+import type { Answer, RawRequest, Surface } from '../domain/request.ts';
 
 /** How much of a reason the caller may see; the record always has all of it. */
 export type ReasonDetail = 'codes' | 'remedies' | 'full';
@@ -19,9 +19,15 @@ type Given = Exclude<Decision, { readonly kind: 'queried' }>;
  *
  * - AuthZEN 1.0: 200 with `decision`, whatever it is
  * - a plain HTTP enforcement point: 200, 200, 401 (RFC 9470) or 403 (RFC 9457)
- * - OPA's Data API: 200 with the document as `result`
+ * - OPA's Data API: 200 with the document as `result`; without one where the entrypoint is no decision and could not be
+ *   asked, since whoever reads a boolean there would take any object for true
  */
-export function respond(decision: Decision, surface: Surface, decisionId: string, options: RespondOptions): Answer {
+export function respond(
+  decision: Decision,
+  { surface, entrypoint }: Pick<RawRequest, 'surface' | 'entrypoint'>,
+  decisionId: string,
+  options: RespondOptions,
+): Answer {
   if (decision.kind === 'queried') {
     return json(200, decision.resultText === undefined ? '{}' : `{"result":${decision.resultText}}`, decisionId);
   }
@@ -33,6 +39,9 @@ export function respond(decision: Decision, surface: Surface, decisionId: string
         decisionId,
       );
     case 'opa':
+      if (decision.kind === 'undecided' && !isDecisionEntrypoint(entrypoint)) {
+        return json(200, JSON.stringify({ decision_id: decisionId, warning: warning(decision.error) }), decisionId);
+      }
       return json(200, JSON.stringify({ result: document(decision, options), decision_id: decisionId }), decisionId);
     case 'http':
       return plainHttp(decision, decisionId, options);
@@ -177,11 +186,16 @@ function plainHttp(decision: Given, decisionId: string, options: RespondOptions)
 
 /** RFC 9470 section 3. The values were checked to need no escaping when the decision was read. */
 function challenge(acrValues: readonly string[], maxAgeS: number | undefined, realm: string): string {
-  const maxAge = maxAgeS === undefined ? '' : `, max_age="${Math.floor(maxAgeS)}"`;
+  const maxAge = maxAgeS === undefined ? '' : `, max_age="${maxAgeS}"`;
   return (
     `Bearer realm="${realm.replace(/[^\x20\x21\x23-\x5b\x5d-\x7e]/g, '_')}", error="insufficient_user_authentication", ` +
     `error_description="a stronger authentication is required", acr_values="${acrValues.join(' ')}"${maxAge}`
   );
+}
+
+/** OPA's Data API has this member for what a client should know of a call that still has an answer. */
+function warning(error: SidecarError): object {
+  return { code: error.code, message: error.publicMessage };
 }
 
 function ownReason(error: SidecarError): object {
