@@ -42,7 +42,7 @@ bench: $(BUILT) ## compare with `opa run --server`: same policy, same input, one
 	@$(NODE) bench/main.ts
 
 demo: $(BUILT) ## play the five cases against a real sidecar
-	@$(NODE) bench/demo.ts
+	@$(NODE) deploy/demo/main.ts
 
 image: $(BUILT) ## build the container image
 	@.ci/images postern
