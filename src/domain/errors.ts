@@ -13,6 +13,7 @@ export const publicMessages = {
   request_id_invalid: 'X-Request-ID is longer than 128 characters or not visible ASCII',
   content_type_unsupported: 'the body must be application/json, in UTF-8',
   content_encoding_unsupported: 'the Content-Encoding is not supported',
+  content_encoding_invalid: 'the body is not what its Content-Encoding says',
   body_too_large: 'the body is larger than the limit',
   body_too_slow: 'the body did not arrive in time',
   body_cut_short: 'the body ended before its announced length',
@@ -58,6 +59,22 @@ export const publicMessages = {
 } as const;
 
 export type ErrorCode = keyof typeof publicMessages;
+
+/** What can be done about a decision that could not be had; it goes out beside the code, as a policy's own remedies do. */
+export const remedies: Readonly<Partial<Record<ErrorCode, string>>> = {
+  subject_not_caller: 'ask in your own name, or have this caller configured as a relay',
+  no_bundle: 'have a policy bundle activated; the status page says why none is',
+  bundle_too_old: 'have a current policy bundle delivered',
+  no_policy_applies: 'ask for a policy for resources of this type',
+  policy_undefined: 'have the policy give a decision for every request',
+  policy_result_invalid: 'have the policy give a decision of the documented shape',
+  policy_failed: 'have the policy mended; the decision log holds what failed',
+  policy_budget_spent: 'ask for less at once, or have the policy made cheaper',
+  grant_not_usable: 'ask for a new grant',
+  grant_store_failed: 'ask again when the sidecar is ready; the use may count as taken',
+  audit_unavailable: 'ask again when the sidecar is ready',
+  internal: 'ask again; the log of the sidecar holds what failed',
+};
 
 /** `message` is for our log. `publicMessage` is all that a caller may see. */
 export abstract class SidecarError extends Error {

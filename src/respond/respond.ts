@@ -1,5 +1,5 @@
 import { type Decision, isDecisionEntrypoint, type Obligation, type Reason } from '../domain/decision.ts';
-import { RequestRefused, type SidecarError } from '../domain/errors.ts';
+import { RequestRefused, remedies, type SidecarError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Answer, RawRequest, Surface } from '../domain/request.ts';
 
@@ -120,7 +120,7 @@ function context(decision: Given, options: RespondOptions): object {
     case 'deny':
       return { effect: 'deny', reasons: shown(decision.reasons, options), ...obligations(decision.obligations) };
     case 'undecided':
-      return { effect: 'deny', reasons: [ownReason(decision.error)] };
+      return { effect: 'deny', reasons: [ownReason(decision.error, options)] };
     default:
       return decision satisfies never;
   }
@@ -130,7 +130,7 @@ function context(decision: Given, options: RespondOptions): object {
 function document(decision: Given, options: RespondOptions): object {
   switch (decision.kind) {
     case 'undecided':
-      return { effect: 'deny', reasons: [ownReason(decision.error)] };
+      return { effect: 'deny', reasons: [ownReason(decision.error, options)] };
     case 'constrain':
       return { ...common(decision, options), constraints: decision.constraints };
     case 'step_up':
@@ -198,8 +198,14 @@ function warning(error: SidecarError): object {
   return { code: error.code, message: error.publicMessage };
 }
 
-function ownReason(error: SidecarError): object {
-  return { code: error.code, otherwise: 'deny', message: error.publicMessage };
+function ownReason(error: SidecarError, options: RespondOptions): object {
+  const remedy = remedies[error.code];
+  return {
+    code: error.code,
+    otherwise: 'deny',
+    message: error.publicMessage,
+    ...(options.reasons !== 'codes' && remedy !== undefined && { remedy }),
+  };
 }
 
 function shown(reasons: readonly Reason[], options: RespondOptions): readonly Reason[] {
