@@ -58,7 +58,7 @@ const identity = (description: string) =>
 const mebibyte = 1024 * 1024;
 
 const listenerLimits = (connections: number) => ({
-  body_bytes: integer(1, 64 * mebibyte, mebibyte, 'Largest request body, in bytes, after decompression.'),
+  body_bytes: integer(1, 64 * mebibyte, mebibyte, 'Largest request body, in bytes.'),
   depth: integer(1, 512, 64, 'Deepest nesting of JSON objects and arrays in a body.'),
   header_bytes: integer(1024, mebibyte, 16_384, 'Largest header block with the request line, in bytes.'),
   headers_count: integer(8, 2000, 100, 'Most header fields in one request.'),
@@ -149,28 +149,31 @@ export const configSchema = Type.Object(
         requests_per_socket: integer(1, 1_000_000_000, 100_000, 'Requests on one connection before it is closed.'),
       }),
     }),
-    control: section('The listener for signals, grants, attestations and status. Never within reach of agents.', {
-      listen: nullable(address({ description: 'Loopback address' }), {
-        default: '127.0.0.1:8282',
-        description: 'TCP address, loopback only; `null`: no TCP listener. Port 0 takes any free port.',
-      }),
-      socket: nullable(
-        entry('A Unix socket outside of every directory that agents mount.', {
-          path: socketPath('Path of the socket.'),
-          mode: fileMode({ default: '0600', description: 'File mode of the socket, octal, in quotes.' }),
+    control: section(
+      'The listener for signals, grants, attestations and status, out of reach of agents. It takes a token, or is switched off.',
+      {
+        listen: nullable(address({ description: 'Loopback address' }), {
+          default: '127.0.0.1:8282',
+          description: 'TCP address, loopback only; `null`: no TCP listener. Port 0 takes any free port.',
         }),
-        { default: null, description: 'Unix socket beside or instead of the TCP listener.' },
-      ),
-      tokens: list(
-        entry('A bearer token.', {
-          name: name('Who holds the token: stands in records, and as approver of grants.'),
-          file: path('File with the token, and nothing else. Secrets never stand in the configuration itself.'),
-        }),
-        64,
-        'Bearer tokens; at least one unless neither `listen` nor `socket` is set.',
-      ),
-      limits: section('Limits of the control listener.', listenerLimits(128)),
-    }),
+        socket: nullable(
+          entry('A Unix socket outside of every directory that agents mount.', {
+            path: socketPath('Path of the socket.'),
+            mode: fileMode({ default: '0600', description: 'File mode of the socket, octal, in quotes.' }),
+          }),
+          { default: null, description: 'Unix socket beside or instead of the TCP listener.' },
+        ),
+        tokens: list(
+          entry('A bearer token.', {
+            name: name('Who holds the token: stands in records, and as approver of grants.'),
+            file: path('File with the token, and nothing else. Secrets never stand in the configuration itself.'),
+          }),
+          64,
+          'Bearer tokens; at least one unless neither `listen` nor `socket` is set.',
+        ),
+        limits: section('Limits of the control listener.', listenerLimits(128)),
+      },
+    ),
     probes: section(
       'A third address for `/health/live`, `/health/ready` and `/metrics` alone, without authentication.',
       {
