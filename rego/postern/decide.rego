@@ -6,23 +6,21 @@
 #   loops over the input, and nothing here can be made to open by leaving something out.
 package postern
 
-# What `options` may hold. A name that is none of these is a typo, and a typo closes: an obligation or a grant that
-# went astray would otherwise be a promise that nobody keeps.
-_option_names := {"policy", "constraints", "step_up", "ttl_s", "grants", "obligations", "labels"}
-
 # METADATA
 # title: decide(requirements, met, options)
 # description: |
 #   Any unmet `deny` denies; else any unmet `step_up` steps up; else any unmet `constrain` constrains; else allow. An
 #   `otherwise` that is none of the four effects counts as `deny`. The unmet requirements are the reasons.
+#   `options` are `policy`, `constraints`, `step_up`, `ttl_s`, `grants`, `obligations` and `labels`. One by another name
+#   stays in the document, where the sidecar refuses it: asking here as well would cost a microsecond a decision.
 decide(requirements, met, options) := _judged(_unmet(requirements, met), met, options) if {
 	is_object(requirements)
 	requirements != {}
 	is_set(met)
-	object.remove(options, _option_names) == {}
+	is_object(options)
 } else := _refused("requirements_missing", "give the policy at least one requirement") if {
 	not _names_something(requirements)
-} else := _refused("policy_malformed", "give met as a set, and only options that the library knows")
+} else := _refused("policy_malformed", "give met as a set and options as an object")
 
 _names_something(requirements) if {
 	is_object(requirements)
@@ -71,33 +69,46 @@ _kind(requirement) := "deny" if {
 	requirement.otherwise == "allow"
 } else := "deny"
 
+# The effect, its reasons and what is met come last in each union, so that no option of such a name takes their place.
 _document("deny", unmet, met, options) := _denied(unmet, met, options)
 
 _document("step_up", unmet, met, options) := object.union(
-	{"effect": "step_up", "reasons": _reasons(unmet), "met": sort(met)},
 	object.remove(options, {"constraints", "ttl_s", "grants", "obligations"}),
+	{"effect": "step_up", "reasons": _reasons(unmet), "met": sort(met)},
 ) if {
 	_acr_values(options)
-} else := _denied(object.union(unmet, {"step_up_missing": {"otherwise": "deny"}}), met, options)
+} else := _denied(
+	object.union(unmet, {"step_up_missing": {
+		"otherwise": "deny",
+		"remedy": "have the policy's owner name the acr_values to step up to",
+	}}),
+	met, options,
+)
 
 _document("constrain", unmet, met, options) := object.union(
-	{"effect": "constrain", "reasons": _reasons(unmet), "met": sort(met)},
 	object.remove(options, {"step_up"}),
+	{"effect": "constrain", "reasons": _reasons(unmet), "met": sort(met)},
 ) if {
 	is_object(options.constraints)
 	options.constraints != {}
-} else := _denied(object.union(unmet, {"constraints_missing": {"otherwise": "deny"}}), met, options)
+} else := _denied(
+	object.union(unmet, {"constraints_missing": {
+		"otherwise": "deny",
+		"remedy": "have the policy's owner say what the constraints are",
+	}}),
+	met, options,
+)
 
 _document("allow", _, met, options) := object.union(
-	{"effect": "allow", "reasons": [], "met": sort(met)},
 	object.remove(options, {"constraints", "step_up"}),
+	{"effect": "allow", "reasons": [], "met": sort(met)},
 )
 
 # What permits goes no further: a deny or a challenge carries no constraint, no grant to spend and no obligation that
 # could hold what the caller may not see.
 _denied(unmet, met, options) := object.union(
-	{"effect": "deny", "reasons": _reasons(unmet), "met": sort(met)},
 	object.remove(options, {"constraints", "step_up", "ttl_s", "grants", "obligations"}),
+	{"effect": "deny", "reasons": _reasons(unmet), "met": sort(met)},
 )
 
 _acr_values(options) if {

@@ -130,15 +130,29 @@ test_met_that_is_no_set_denies if {
 	}
 }
 
-test_an_option_nobody_knows_denies if {
-	every misspelt in ["constraint", "grant", "obligation", "acr_values", "stepup", "effect", "reasons", "met"] {
+# It is left for the sidecar to refuse: src/decide takes no member that it does not know.
+test_an_option_nobody_knows_is_not_dropped if {
+	every misspelt in ["constraint", "grant", "obligation", "acr_values", "stepup"] {
 		decision := postern.decide(requirements, all_met, {misspelt: "x"}) with input as own
-		decision.effect == "deny"
-		decision.reasons[0].code == "policy_malformed"
+		decision[misspelt] == "x"
 	}
-	every odd in [null, [], "policy", 1, true] {
+}
+
+test_no_option_takes_the_place_of_the_librarys_own_word if {
+	every name, value in {"effect": "allow", "reasons": [], "met": ["shut", "proven", "free"]} {
+		forged := object.union(options, {name: value})
+		every met in [{"shut", "proven"}, {"shut"}, set()] {
+			decision := postern.decide(requirements, met, forged) with input as own
+			decision == decided(met)
+		}
+	}
+}
+
+test_options_that_are_no_object_deny if {
+	every odd in [null, [], "policy", 1, true, {"policy"}] {
 		decision := postern.decide(requirements, all_met, odd) with input as own
 		decision.effect == "deny"
+		decision.reasons[0].code == "policy_malformed"
 	}
 }
 

@@ -3,10 +3,10 @@ package postern_test
 import data.postern
 import data.testing
 
-# The table of test/cases/grant-patterns.json, which the sidecar's own matcher is held to as well.
+# The table of rego/testing/grant_patterns/data.json, which the sidecar's own matcher is held to as well.
 test_patterns_name_what_the_shared_table_says if {
-	count(data.grant_patterns) > 40
-	every row in data.grant_patterns {
+	count(testing.grant_patterns.rows) > 40
+	every row in testing.grant_patterns.rows {
 		names(row.pattern, row.id) == row.names
 	}
 }

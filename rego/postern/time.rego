@@ -9,8 +9,13 @@ package postern
 #   Seconds since 1970 of an RFC 3339 timestamp in UTC, e.g. `2026-11-02T10:00:00Z`; digits past the second are cut.
 #   Undefined for anything else, a day that its month does not have included.
 epoch_s(text) := sum([_days(year, month, day) * 86400, hour * 3600, minute * 60, second]) if {
-	regex.match(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z$`, text)
-	[year, month, day, hour, minute, second] := [_digits(text, at) | some at in [[0, 4], [5, 2], [8, 2], [11, 2], [14, 2], [17, 2]]]
+	year := _digits(substring(text, 0, 4))
+	month := _digits(substring(text, 5, 2))
+	day := _digits(substring(text, 8, 2))
+	hour := _digits(substring(text, 11, 2))
+	minute := _digits(substring(text, 14, 2))
+	second := _digits(substring(text, 17, 2))
+	_punctuated(text)
 	month >= 1
 	month <= 12
 	day >= 1
@@ -20,7 +25,31 @@ epoch_s(text) := sum([_days(year, month, day) * 86400, hour * 3600, minute * 60,
 	second <= 59
 }
 
-_digits(text, at) := to_number(substring(text, at[0], at[1]))
+# What is left when the digits of `2026-11-02T10:00:00` are taken out, and what may follow.
+_punctuated(text) if {
+	marks := [substring(text, at, 1) | some at in [4, 7, 10, 13, 16]]
+	marks == ["-", "-", "T", ":", ":"]
+	_fraction(substring(text, 19, -1))
+}
+
+_fraction("Z")
+
+_fraction(rest) if {
+	startswith(rest, ".")
+	endswith(rest, "Z")
+	count(rest) >= 3
+	count(rest) <= 11
+	_digits(trim_suffix(trim_prefix(rest, "."), "Z"))
+}
+
+# to_number alone would take signs, points and exponents as well.
+_digits(text) := to_number(text) if {
+	text != ""
+	every character in split(text, "") {
+		character >= "0"
+		character <= "9"
+	}
+}
 
 # METADATA
 # title: seconds_since(text)

@@ -119,9 +119,9 @@ test_nothing_left_out_or_mistyped_opens if {
 	}
 }
 
-test_nothing_left_out_or_mistyped_opens_what_was_shut if {
+test_nothing_left_out_opens_what_was_shut if {
 	every row in denials {
-		every request in testing.tampered(query, row[0], [null]) {
+		every request in testing.tampered(query, row[0], []) {
 			decided(request).effect == "deny"
 		}
 	}
