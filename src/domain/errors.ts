@@ -56,6 +56,7 @@ export const publicMessages = {
   // Bundles and configuration.
   bundle_invalid: 'the bundle is refused',
   config_invalid: 'the configuration is refused',
+  listen_failed: 'a listener could not be opened',
 } as const;
 
 export type ErrorCode = keyof typeof publicMessages;
@@ -152,4 +153,9 @@ export class InternalError extends SidecarError {
 /** What we did not name is our own bug: the log gets the cause, the caller gets nothing. */
 export function asSidecarError(cause: unknown): SidecarError {
   return cause instanceof SidecarError ? cause : new InternalError('unnamed failure', { cause });
+}
+
+/** An address or socket that cannot be listened on. */
+export class ListenFailed extends SidecarError {
+  readonly code = 'listen_failed';
 }

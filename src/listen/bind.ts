@@ -1,6 +1,8 @@
-import { chmod, lstat, unlink } from 'node:fs/promises';
+import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
+import { dirname } from 'node:path';
+import { ListenFailed } from '../domain/errors.ts';
 
 /** Listens on an address. Port 0 takes any free one. @returns the port that was taken */
 export function listenOn(server: Server, host: string, port: number): Promise<number> {
@@ -12,9 +14,12 @@ export function listenOn(server: Server, host: string, port: number): Promise<nu
 
 /**
  * Listens on a Unix socket. A socket file that a crash left behind is replaced, but only if nobody listens on it, and
- * only if it is a socket.
+ * only if it is a socket. A directory that is not there is made, for the owner and its group.
  */
 export async function listenOnSocket(server: Server, path: string, mode: number): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o750 }).catch((cause: NodeJS.ErrnoException) => {
+    throw bindFault(path, cause);
+  });
   await removeStale(path);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => reject(bindFault(path, cause)));
@@ -30,8 +35,8 @@ async function removeStale(path: string): Promise<void> {
     throw bindFault(path, cause);
   });
   if (found === undefined) return;
-  if (!found.isSocket()) throw new Error(`cannot listen on ${path}: something that is no socket stands there`);
-  if (await answers(path)) throw new Error(`cannot listen on ${path}: another process listens there`);
+  if (!found.isSocket()) throw new ListenFailed(`cannot listen on ${path}: something that is no socket stands there`);
+  if (await answers(path)) throw new ListenFailed(`cannot listen on ${path}: another process listens there`);
   await unlink(path);
 }
 
@@ -46,7 +51,7 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
-function bindFault(where: string, cause: NodeJS.ErrnoException): Error {
+function bindFault(where: string, cause: NodeJS.ErrnoException): ListenFailed {
   const why = cause.code === 'EADDRINUSE' ? 'it is taken' : (cause.code ?? cause.message);
-  return new Error(`cannot listen on ${where}: ${why}`, { cause });
+  return new ListenFailed(`cannot listen on ${where}: ${why}`, { cause });
 }

@@ -31,10 +31,22 @@ export interface DecisionListenerOptions {
   readonly refuse: (error: SidecarError, surface: Surface) => Answer;
 }
 
-/** One way in: an address or a Unix socket, and who comes through it. */
+/** One way in, and who comes through it. */
+export interface Door {
+  readonly via: Via;
+  /** Host is checked on TCP only: no page of another site can reach a Unix socket. */
+  readonly kind: 'tcp' | 'socket';
+  /** What the metadata document gives as this decision point's URL; asked once the port is known. */
+  readonly origin: () => string;
+}
+
+/** A door with its server, not yet bound. */
 export interface Doorway {
   readonly server: Server;
-  readonly close: (graceMs: number) => Promise<void>;
+  /** No new connections; resolves when what is in flight has been answered. */
+  close(): Promise<void>;
+  /** Ends every connection, answered or not. */
+  cut(): void;
 }
 
 const loopbackHosts = ['127.0.0.1', 'localhost', '[::1]'];
@@ -58,15 +70,10 @@ export class DecisionListener {
     return this.#inFlight;
   }
 
-  /** @param origin what the metadata document gives as this decision point's URL; Host is checked on TCP only */
-  doorway(via: Via, origin: string, kind: 'tcp' | 'socket'): Doorway {
+  doorway(door: Door): Doorway {
     const { limits } = this.#options;
-    const metadata = JSON.stringify({
-      policy_decision_point: origin,
-      access_evaluation_endpoint: `${origin}${evaluationPath}`,
-    });
     const handle = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void => {
-      void this.#handle(request, response, via, kind, metadata, expectsContinue);
+      void this.#handle(request, response, door, expectsContinue);
     };
     const server = createServer(
       {
@@ -85,15 +92,13 @@ export class DecisionListener {
     server.maxHeadersCount = 0;
     server.maxRequestsPerSocket = limits.requestsPerSocket;
     server.maxConnections = limits.connections;
-    return { server, close: (graceMs) => this.#close(server, graceMs) };
+    return { server, close: () => this.#close(server), cut: () => server.closeAllConnections() };
   }
 
   async #handle(
     request: IncomingMessage,
     response: ServerResponse,
-    via: Via,
-    kind: 'tcp' | 'socket',
-    metadata: string,
+    door: Door,
     expectsContinue: boolean,
   ): Promise<void> {
     const target = request.url ?? '';
@@ -101,7 +106,7 @@ export class DecisionListener {
     let head: Head | undefined;
     try {
       head = readHead(request.rawHeaders, this.#options.limits.headersCount);
-      const answer = await this.#answer(request, response, target, head, via, kind, metadata, expectsContinue);
+      const answer = await this.#answer(request, response, target, head, door, expectsContinue);
       this.#send(response, answer, head.requestId, this.#stopping);
     } catch (cause) {
       const error = asSidecarError(cause);
@@ -121,19 +126,17 @@ export class DecisionListener {
     response: ServerResponse,
     target: string,
     head: Head,
-    via: Via,
-    kind: 'tcp' | 'socket',
-    metadata: string,
+    door: Door,
     expectsContinue: boolean,
   ): Promise<Answer> {
     const { limits } = this.#options;
     if (this.#stopping) throw new RequestRefused('stopping', 503);
     if (this.#inFlight > limits.inFlight) throw new RequestRefused('overloaded', 503);
-    if (kind === 'tcp' && !isOwnHost(head.host, this.#ownHosts)) throw new RequestRefused('host_foreign', 403);
+    if (door.kind === 'tcp' && !isOwnHost(head.host, this.#ownHosts)) throw new RequestRefused('host_foreign', 403);
     if (head.origin !== undefined) throw new RequestRefused('origin_foreign', 403);
     const found = route(request.method ?? '', target, this.#options.entrypoint);
     if (found.kind === 'metadata') {
-      return { status: 200, headers: { 'content-type': 'application/json' }, body: metadata };
+      return { status: 200, headers: { 'content-type': 'application/json' }, body: metadataOf(door.origin()) };
     }
     const opaWithoutBody = found.surface === 'opa' && head.contentType === undefined;
     if (!isJson(head.contentType) && !opaWithoutBody) throw new RequestRefused('content_type_unsupported', 400);
@@ -144,8 +147,8 @@ export class DecisionListener {
       surface: found.surface,
       entrypoint: found.entrypoint,
       body,
-      via,
-      remote: kind === 'tcp' ? `${socket.remoteAddress}:${socket.remotePort}` : 'unix',
+      via: door.via,
+      remote: door.kind === 'tcp' ? `${socket.remoteAddress}:${socket.remotePort}` : 'unix',
       ...(head.requestId !== undefined && { requestId: head.requestId }),
     });
   }
@@ -175,14 +178,11 @@ export class DecisionListener {
     );
   }
 
-  /** No new connections; what is in flight is answered; after the grace the rest is cut. */
-  async #close(server: Server, graceMs: number): Promise<void> {
+  async #close(server: Server): Promise<void> {
     this.#stopping = true;
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     server.closeIdleConnections();
-    const cut = setTimeout(() => server.closeAllConnections(), graceMs);
     await closed;
-    clearTimeout(cut);
   }
 }
 
@@ -199,4 +199,9 @@ function unreadableAs(
     default:
       return [400, 'header_invalid'];
   }
+}
+
+/** @see AuthZEN 1.0 section 9 (metadata) */
+function metadataOf(origin: string): string {
+  return JSON.stringify({ policy_decision_point: origin, access_evaluation_endpoint: `${origin}${evaluationPath}` });
 }

@@ -150,7 +150,7 @@ export class Testbed {
 
   /** @returns the port */
   async listen(): Promise<number> {
-    const doorway = this.listener.doorway(this.via, 'http://127.0.0.1:8181', 'tcp');
+    const doorway = this.listener.doorway({ via: this.via, kind: 'tcp', origin: () => 'http://127.0.0.1:8181' });
     this.#doorways.push(doorway);
     return listenOn(doorway.server, '127.0.0.1', 0);
   }
@@ -189,11 +189,18 @@ export class Testbed {
 
   /** The sum of a metric's series whose labels include these. */
   async counted(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
-    return sumIn(await this.exposition(), name, labels);
+    const family = name.replace(/_(bucket|sum|count)$/, '');
+    return sumIn(await this.metrics.registry.getSingleMetricAsString(family), name, labels);
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#doorways.map((doorway) => doorway.close(0)));
+    await Promise.all(
+      this.#doorways.map((doorway) => {
+        const closed = doorway.close();
+        doorway.cut();
+        return closed;
+      }),
+    );
     await this.#decisionLog.close();
     await rm(this.#directory, { recursive: true, force: true });
   }

@@ -1,0 +1,99 @@
+#!/usr/bin/env node
+import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { buffer } from 'node:stream/consumers';
+import { readArguments } from './cli/arguments.ts';
+import { checkConfig } from './cli/check-config.ts';
+import { dispatch } from './cli/dispatch.ts';
+import { type CliEffects, exitCodes } from './cli/effects.ts';
+import { explain } from './cli/explain.ts';
+import { health } from './cli/health.ts';
+import { loadConfig } from './cli/load-config.ts';
+import { printVersion, version } from './cli/version.ts';
+import { asSidecarError } from './domain/errors.ts';
+import { type Clock, epochMs } from './domain/time.ts';
+import { lineSink, unblockedOutput } from './record/line-sink.ts';
+import { createLog } from './record/log.ts';
+import { loadPolicy, type Sidecar, startSidecar } from './sidecar.ts';
+
+/** Less than the 30 seconds that Kubernetes gives a pod to end by itself. */
+const graceMs = 20_000;
+/** What a second SIGTERM leaves: still time to write what was acknowledged. */
+const hurryMs = 500;
+
+const clock: Clock = { now: () => epochMs(Date.now()), monotonicMs: () => performance.now() };
+
+const effects: CliEffects = {
+  out: (text) => process.stdout.write(text),
+  err: (text) => process.stderr.write(text),
+  env: process.env,
+  readFile: (path) => (path === '-' ? buffer(process.stdin) : readFile(path)),
+  hostname: hostname(),
+  directory: process.cwd(),
+  isTerminal: process.stdout.isTTY === true,
+  clock,
+};
+
+/** Runs the sidecar until it is told to stop. */
+async function serve(args: readonly string[]): Promise<number> {
+  const { values } = readArguments(args, { config: { type: 'string' } });
+  const { config, path } = await loadConfig(values.config, effects);
+  // Files of ours are nobody else's, but for the group that a decision record or a socket is shared with.
+  process.umask(0o027);
+  const sink = lineSink(unblockedOutput(process.stdout.fd, process.stdout));
+  const log = createLog({ ...config.log, clock, write: sink.write });
+  const stopped = Promise.withResolvers<number>();
+
+  let sidecar: Sidecar | undefined;
+  const stop = (code: number, withinMs: number): void => {
+    const closing = sidecar === undefined ? Promise.resolve() : sidecar.close(withinMs);
+    closing.then(
+      () => stopped.resolve(code),
+      (cause: unknown) => {
+        log.error('the sidecar could not close cleanly', { cause });
+        stopped.resolve(exitCodes.failure);
+      },
+    );
+  };
+  let asked = false;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    log.info(asked ? 'told again to stop: hurrying' : 'told to stop', { signal });
+    stop(exitCodes.ok, asked ? hurryMs : graceMs);
+    asked = true;
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  process.on('SIGHUP', () => void sidecar?.reloadBundle());
+  // What nobody caught has left the process in a state that nobody knows: it says so and ends; the supervisor restarts it.
+  const onFault = (cause: unknown): void => {
+    log.error('an unexpected fault ends the sidecar', { cause });
+    stop(exitCodes.failure, hurryMs);
+  };
+  process.on('uncaughtException', onFault);
+  process.on('unhandledRejection', onFault);
+
+  try {
+    sidecar = await startSidecar(config, { clock, newId: randomUUID, log, version, nodeVersion: process.version });
+    log.info('ready to decide', { config: path, ...sidecar.addresses });
+    if (asked) stop(exitCodes.ok, hurryMs);
+  } catch (cause) {
+    // A fault with a name of ours says all there is to say; anything else is our own bug, and needs its stack.
+    const named = asSidecarError(cause);
+    if (named.code === 'internal') log.error('the sidecar cannot start', { cause });
+    else log.error(`the sidecar cannot start: ${named.message}`, { code: named.code });
+    stopped.resolve(exitCodes.failure);
+  }
+  const code = await stopped.promise;
+  await sink.drained(1_000);
+  return code;
+}
+
+process.exitCode = await dispatch(process.argv.slice(2), effects, {
+  serve,
+  'check-config': checkConfig,
+  explain: (args, cli) => explain(args, cli, { loadPolicy }),
+  build: async () => exitCodes.failure,
+  health,
+  version: printVersion,
+});

@@ -1,0 +1,292 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { authorize, type Parts } from './authorize.ts';
+import { BundleSlot } from './bundle/bundle-slot.ts';
+import { readBundle } from './bundle/read-bundle.ts';
+import type { Config } from './config/schema.ts';
+import { RequestRefused, type SidecarError } from './domain/errors.ts';
+import type { Answer, Surface, Via } from './domain/request.ts';
+import type { Clock } from './domain/time.ts';
+import { enricher } from './enrich/enrich.ts';
+import { PolicyModule } from './evaluate/policy-module.ts';
+import { identifier } from './identify/identify.ts';
+import { listenOn, listenOnSocket } from './listen/bind.ts';
+import { DecisionListener, type ListenerLimits } from './listen/decision-listener.ts';
+import { parseJson } from './receive/parse-json.ts';
+import { eventWriter } from './record/decision-event.ts';
+import { DecisionLog } from './record/decision-log.ts';
+import type { OperationalLog } from './record/log.ts';
+import { Metrics } from './record/metrics.ts';
+import { Recorder } from './record/recorder.ts';
+import { respondRefusal } from './respond/respond.ts';
+import { readAttestationKeys } from './signals/attestation-keys.ts';
+import { openStores, type Stores } from './signals/open-stores.ts';
+
+/** What a sidecar needs of the world; `main.ts` hands in the process's own, tests theirs. */
+export interface Effects {
+  readonly clock: Clock;
+  /** An id that was never given before and cannot be guessed. */
+  readonly newId: () => string;
+  readonly log: OperationalLog;
+  readonly version: string;
+  readonly nodeVersion: string;
+}
+
+/** A running sidecar. */
+export interface Sidecar {
+  /** Where it listens, as bound, e.g. `127.0.0.1:8181`. */
+  readonly addresses: { readonly decision?: string; readonly control?: string; readonly probes?: string };
+  /** Reads the bundle's file again; the status says what became of it. */
+  reloadBundle(): Promise<void>;
+  /** Answers what is in flight, writes what waits to be written, lets go of everything. */
+  close(graceMs: number): Promise<void>;
+}
+
+const bundleWatchMs = 1_000;
+const storeTickMs = 1_000;
+const archiveLimits = { inflatedBytes: 1_073_741_824, members: 10_000 };
+const bundleBytesMax = 536_870_912;
+/** Beyond the data, 256 MiB; a result of more than 1 MiB is no decision. */
+const policyLimits = { memoryPages: 4_096, resultBytes: 1_048_576 };
+/** For documents that are read as values: control requests and attestations. */
+const jsonLimits = { depthMax: 64 };
+/** In challenges: RFC 9110 section 11.5. */
+const realm = 'postern';
+
+/** What was opened, to be closed in the opposite order. */
+class Opened {
+  readonly #closers: (() => Promise<void>)[] = [];
+
+  push(close: () => Promise<void>): void {
+    this.#closers.push(close);
+  }
+
+  /** Closes all of it, whatever fails on the way. @throws the first failure */
+  async close(): Promise<void> {
+    let failed: { readonly cause: unknown } | undefined;
+    for (const close of this.#closers.splice(0).reverse()) {
+      await close().catch((cause: unknown) => {
+        failed ??= { cause };
+      });
+    }
+    if (failed !== undefined) throw failed.cause;
+  }
+}
+
+/**
+ * Puts the parts together and lets callers in: first what decisions rest on, last the doors.
+ *
+ * @throws with one clear reason if something cannot be opened; everything opened before it is closed again
+ */
+export async function startSidecar(config: Config, effects: Effects): Promise<Sidecar> {
+  const opened = new Opened();
+  try {
+    return await start(config, effects, opened);
+  } catch (cause) {
+    await opened
+      .close()
+      .catch((second: unknown) => effects.log.warn('closing after a failed start failed', { cause: second }));
+    throw cause;
+  }
+}
+
+async function start(config: Config, effects: Effects, opened: Opened): Promise<Sidecar> {
+  const { clock, log, newId } = effects;
+  const metrics = new Metrics({ version: effects.version, node: effects.nodeVersion });
+  const stores = await openStoresOf(config, effects, metrics);
+  opened.push(() => stores.close());
+  const decisionLog = await openDecisionLog(config, log, metrics);
+  opened.push(() => decisionLog.close());
+
+  const bundle = new BundleSlot({
+    name: config.bundle.name,
+    file: config.bundle.file,
+    entrypoint: config.decision.entrypoint,
+    maxAgeMs: config.bundle.max_age_s === undefined ? undefined : config.bundle.max_age_s * 1_000,
+    fileBytesMax: bundleBytesMax,
+    archiveLimits,
+    policyLimits,
+    clock,
+    log,
+    activated: (catalogue) => {
+      metrics.catalogue(catalogue);
+      metrics.bundleActivation('activated');
+    },
+    refused: () => metrics.bundleActivation('refused'),
+  });
+  await bundle.reload();
+  if (config.bundle.watch) bundle.watch(bundleWatchMs);
+  opened.push(() => bundle.close());
+
+  const upkeep = setInterval(() => void stores.tick(), storeTickMs);
+  opened.push(async () => clearInterval(upkeep));
+
+  const about = { id: config.sidecar.id, labels: config.sidecar.labels };
+  const parts: Parts = {
+    clock,
+    newDecisionId: newId,
+    limits: { depthMax: config.decision.limits.depth },
+    identify: identifier({ relays: new Set(config.decision.relays), deviceId: config.device?.id }),
+    enrich: enricher({ ...stores, sidecar: about }),
+    servingBundle: (now) => bundle.serving(now),
+    grants: stores.grants,
+    recorder: new Recorder({
+      clock,
+      metrics,
+      decisionLog,
+      writeEvent: eventWriter({ ...about, version: effects.version }, config.bundle.name),
+      ...(config.record.console && {
+        console: (line: string) => log.info('Decision Log', { event: JSON.parse(line) }),
+      }),
+    }),
+    respond: { reasons: config.decision.reasons, realm },
+  };
+
+  const refuse = (error: SidecarError, surface: Surface): Answer => {
+    if (error instanceof RequestRefused) metrics.rejected(error.code);
+    return respondRefusal(error, surface);
+  };
+  const listener = new DecisionListener({
+    limits: decisionLimits(config),
+    entrypoint: config.decision.entrypoint,
+    ownHosts: ownHosts(config),
+    log,
+    authorize: (raw) => authorize(raw, parts),
+    refuse,
+  });
+  metrics.gauges({
+    bundle: () => {
+      const { name, active_revision: revision, age_s: ageS } = bundle.status(clock.now());
+      return revision === undefined || ageS === undefined ? undefined : { name, revision, ageS };
+    },
+    storeEntries: () => {
+      const { devices, subjects, sessions, workloads, grants, attestations } = stores.status();
+      return { devices, subjects, sessions, workloads, grants, attestations };
+    },
+    grantsActive: () => stores.grants.activeCount(),
+    journalPendingBytes: () => decisionLog.pendingBytes,
+    inFlight: () => listener.inFlight,
+    logLinesDropped: () => log.dropped(),
+  });
+  const doors = new Doors();
+  opened.push(() => doors.close());
+  const decision = await openDecisionDoors(config, listener, doors);
+  return {
+    addresses: { ...(decision !== undefined && { decision }) },
+    reloadBundle: () => bundle.reload(),
+    close: (graceMs) => {
+      doors.cutAfter(graceMs);
+      return opened.close();
+    },
+  };
+}
+
+/** Everything that lets requests in. */
+class Doors {
+  readonly #doorways: { close(): Promise<void>; cut(): void }[] = [];
+  #cut: NodeJS.Timeout | undefined;
+
+  push(doorway: { close(): Promise<void>; cut(): void }): void {
+    this.#doorways.push(doorway);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#doorways.map((doorway) => doorway.close()));
+    clearTimeout(this.#cut);
+  }
+
+  /** Answers that take longer than this are not waited for; the last call counts. */
+  cutAfter(graceMs: number): void {
+    clearTimeout(this.#cut);
+    this.#cut = setTimeout(() => {
+      for (const doorway of this.#doorways) doorway.cut();
+    }, graceMs).unref();
+  }
+}
+
+/** @returns the TCP address as bound, if there is one */
+async function openDecisionDoors(
+  config: Config,
+  listener: DecisionListener,
+  doors: Doors,
+): Promise<string | undefined> {
+  const { listen, identity, sockets, public_url: publicUrl } = config.decision;
+  let address: string | undefined;
+  const origin = (): string => publicUrl ?? `http://${address ?? 'localhost'}`;
+  if (listen !== null) {
+    const via: Via = identity === undefined ? { method: 'none' } : { method: 'configured', id: identity.id };
+    const doorway = listener.doorway({ via, kind: 'tcp', origin });
+    const port = await listenOn(doorway.server, listen.host, listen.port);
+    doors.push(doorway);
+    address = written(listen.host, port);
+  }
+  for (const socket of sockets) {
+    const via: Via = { method: 'socket', id: socket.identity.id };
+    const doorway = listener.doorway({ via, kind: 'socket', origin });
+    await listenOnSocket(doorway.server, socket.path, socket.mode);
+    doors.push(doorway);
+  }
+  return address;
+}
+
+function written(host: string, port: number): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+function ownHosts({ decision }: Config): readonly string[] {
+  return [
+    ...(decision.listen === null
+      ? []
+      : [decision.listen.host.includes(':') ? `[${decision.listen.host}]` : decision.listen.host]),
+    ...(decision.public_url === undefined ? [] : [new URL(decision.public_url).hostname]),
+  ];
+}
+
+function decisionLimits({ decision: { limits } }: Config): ListenerLimits {
+  return {
+    bodyBytes: limits.body_bytes,
+    headerBytes: limits.header_bytes,
+    headersCount: limits.headers_count,
+    connections: limits.connections,
+    inFlight: limits.in_flight,
+    requestsPerSocket: limits.requests_per_socket,
+    headerTimeoutMs: limits.header_timeout_ms,
+    bodyTimeoutMs: limits.body_timeout_ms,
+    keepAliveMs: limits.keep_alive_ms,
+  };
+}
+
+async function openDecisionLog({ record }: Config, log: OperationalLog, metrics: Metrics): Promise<DecisionLog> {
+  await mkdir(dirname(record.file), { recursive: true, mode: 0o750 });
+  return DecisionLog.open({
+    path: record.file,
+    pendingBytesMax: record.buffer_bytes,
+    log,
+    written: (events) => metrics.journalWritten(events),
+    dropped: (events) => metrics.journalDropped(events),
+  });
+}
+
+async function openStoresOf({ store, attestations }: Config, effects: Effects, metrics: Metrics): Promise<Stores> {
+  const { clock, log, newId } = effects;
+  return openStores({
+    directory: store.directory,
+    caps: store.caps,
+    attestations: {
+      keys: await readAttestationKeys(
+        attestations.keys.map(({ build_types: buildTypes, ...key }) => ({ ...key, buildTypes })),
+      ),
+      parseJson: (text) => parseJson(text, jsonLimits),
+    },
+    clock,
+    log,
+    newId,
+    onSignal: (source, kind, result) => metrics.signalReceived(source, kind, result),
+    onAttestation: (result) => metrics.attestationReceived(result),
+  });
+}
+
+/** Opens a bundle as a sidecar does, for a look at what it says. @throws BundleRefused */
+export async function loadPolicy(file: string): Promise<PolicyModule> {
+  return PolicyModule.load(await readBundle(await readFile(file), archiveLimits), policyLimits);
+}
