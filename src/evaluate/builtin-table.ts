@@ -13,7 +13,39 @@ const recorded: ReadonlySet<string> = new Set([
 ]);
 
 /** Each family is loaded when the first bundle needs one of its builtins: most policies need few, and some are large. */
-const families: readonly { readonly names: readonly string[]; readonly load: () => Promise<BuiltinFamily> }[] = [];
+const families: readonly { readonly names: readonly string[]; readonly load: () => Promise<BuiltinFamily> }[] = [
+  {
+    names: ['cast_array', 'cast_boolean', 'cast_null', 'cast_object', 'cast_set', 'cast_string'],
+    load: async () => (await import('./builtins/casts.ts')).builtins,
+  },
+  {
+    names: ['graph.reachable_paths'],
+    load: async () => (await import('./builtins/graph.ts')).builtins,
+  },
+  {
+    names: ['json.marshal_with_options', 'json.patch', 'object.subset'],
+    load: async () => (await import('./builtins/json.ts')).builtins,
+  },
+  {
+    names: ['net.cidr_contains_matches', 'net.cidr_expand', 'net.cidr_is_valid', 'net.cidr_merge'],
+    load: async () => (await import('./builtins/net.ts')).builtins,
+  },
+  {
+    names: ['numbers.range_step', 'rand.intn'],
+    load: async () => (await import('./builtins/numbers.ts')).builtins,
+  },
+  {
+    names: [
+      'indexof_n',
+      'sprintf',
+      'strings.any_prefix_match',
+      'strings.any_suffix_match',
+      'strings.count',
+      'strings.split_n',
+    ],
+    load: async () => (await import('./builtins/strings.ts')).builtins,
+  },
+];
 
 /** What would make every request wait for something outside, or differ from one machine to the next. */
 const refused: Readonly<Record<string, string>> = {

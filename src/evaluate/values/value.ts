@@ -15,6 +15,39 @@ export class RegoNumber {
   }
 }
 
+/** A map whose keys are values: `1` and `1.0` are the same key. */
+export class ValueMap<T> {
+  readonly #entries = new Map<string, readonly [Value, T]>();
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get(key: Value): T | undefined {
+    return this.#entries.get(keyOf(key))?.[1];
+  }
+
+  has(key: Value): boolean {
+    return this.#entries.has(keyOf(key));
+  }
+
+  set(key: Value, value: T): void {
+    this.#entries.set(keyOf(key), [key, value]);
+  }
+
+  delete(key: Value): void {
+    this.#entries.delete(keyOf(key));
+  }
+
+  clear(): void {
+    this.#entries.clear();
+  }
+
+  entries(): IterableIterator<readonly [Value, T]> {
+    return this.#entries.values();
+  }
+}
+
 export class RegoSet {
   readonly #members = new Map<string, Value>();
 
@@ -45,10 +78,9 @@ export class RegoSet {
   }
 }
 
-export class RegoObject {
-  readonly #entries = new Map<string, readonly [Value, Value]>();
-
+export class RegoObject extends ValueMap<Value> {
   constructor(entries: Iterable<readonly [Value, Value]> = []) {
+    super();
     for (const [key, value] of entries) this.set(key, value);
   }
 
@@ -56,33 +88,9 @@ export class RegoObject {
     return new RegoObject(Object.entries(members));
   }
 
-  get size(): number {
-    return this.#entries.size;
-  }
-
-  set(key: Value, value: Value): void {
-    this.#entries.set(keyOf(key), [key, value]);
-  }
-
-  delete(key: Value): void {
-    this.#entries.delete(keyOf(key));
-  }
-
-  get(key: Value): Value | undefined {
-    return this.#entries.get(keyOf(key))?.[1];
-  }
-
-  has(key: Value): boolean {
-    return this.#entries.has(keyOf(key));
-  }
-
-  entries(): IterableIterator<readonly [Value, Value]> {
-    return this.#entries.values();
-  }
-
   /** In OPA's order of keys. */
   sorted(): (readonly [Value, Value])[] {
-    return [...this.#entries.values()].sort(([a], [b]) => compareValues(a, b));
+    return [...this.entries()].sort(([a], [b]) => compareValues(a, b));
   }
 }
 
