@@ -1,10 +1,15 @@
 import { mkdir, readFile } from 'node:fs/promises';
+import type { Server } from 'node:http';
 import { dirname } from 'node:path';
 import { authorize, type Parts } from './authorize.ts';
 import { BundleSlot } from './bundle/bundle-slot.ts';
 import { readBundle } from './bundle/read-bundle.ts';
 import type { Config } from './config/schema.ts';
-import { RequestRefused, type SidecarError } from './domain/errors.ts';
+import { controlApp } from './control/control-app.ts';
+import { controlServer } from './control/control-server.ts';
+import { Probes } from './control/probes.ts';
+import { Tokens } from './control/tokens.ts';
+import { asSidecarError, RequestRefused, type SidecarError } from './domain/errors.ts';
 import type { Answer, Surface, Via } from './domain/request.ts';
 import type { Clock } from './domain/time.ts';
 import { enricher } from './enrich/enrich.ts';
@@ -170,15 +175,48 @@ async function start(config: Config, effects: Effects, opened: Opened): Promise<
   });
   const doors = new Doors();
   opened.push(() => doors.close());
+  const readiness = (): readonly string[] => notReady(bundle, stores, decisionLog, clock);
+  const probes = new Probes({
+    notReady: readiness,
+    metrics: async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() }),
+  });
+  const status = (): object => ({
+    sidecar: { ...about, version: effects.version },
+    ready: readiness().length === 0,
+    not_ready: readiness(),
+    bundles: { [config.bundle.name]: bundle.status(clock.now()) },
+    store: stores.status(),
+    record: { pending_bytes: decisionLog.pendingBytes, failing: decisionLog.failing },
+    requests_in_flight: listener.inFlight,
+  });
+  const control = await openControlDoors(config, { stores, probes, status, metrics, log }, doors);
+  const probesAddress = await openProbesDoor(config, probes, doors);
   const decision = await openDecisionDoors(config, listener, doors);
   return {
-    addresses: { ...(decision !== undefined && { decision }) },
+    addresses: {
+      ...(decision !== undefined && { decision }),
+      ...(control !== undefined && { control }),
+      ...(probesAddress !== undefined && { probes: probesAddress }),
+    },
     reloadBundle: () => bundle.reload(),
     close: (graceMs) => {
       doors.cutAfter(graceMs);
       return opened.close();
     },
   };
+}
+
+/** In words for an operator; none: it is ready. */
+function notReady(bundle: BundleSlot, stores: Stores, decisionLog: DecisionLog, clock: Clock): readonly string[] {
+  const reasons: string[] = [];
+  try {
+    bundle.serving(clock.now());
+  } catch (cause) {
+    reasons.push(asSidecarError(cause).code);
+  }
+  if (!stores.isReady()) reasons.push('store_failed');
+  if (decisionLog.failing) reasons.push('audit_unavailable');
+  return reasons;
 }
 
 /** Everything that lets requests in. */
@@ -227,6 +265,71 @@ async function openDecisionDoors(
     doors.push(doorway);
   }
   return address;
+}
+
+interface ControlNeeds {
+  readonly stores: Stores;
+  readonly probes: Probes;
+  readonly status: () => object;
+  readonly metrics: Metrics;
+  readonly log: OperationalLog;
+}
+
+/** @returns the TCP address as bound, if there is one */
+async function openControlDoors({ control }: Config, needs: ControlNeeds, doors: Doors): Promise<string | undefined> {
+  const { listen, socket, limits } = control;
+  if (listen === null && socket === null) return undefined;
+  const { stores, probes, status, metrics, log } = needs;
+  const app = controlApp({
+    ...stores,
+    probes,
+    status,
+    log,
+    tokens: await Tokens.open(control.tokens, log),
+    parseJson: (body) => parseJson(body, { depthMax: limits.depth }),
+    bodyBytesMax: limits.body_bytes,
+    headersCountMax: limits.headers_count,
+    rejected: (why) => metrics.rejected(why),
+  });
+  const serverLimits = {
+    headerBytes: limits.header_bytes,
+    connections: limits.connections,
+    headerTimeoutMs: limits.header_timeout_ms,
+    bodyTimeoutMs: limits.body_timeout_ms,
+    keepAliveMs: limits.keep_alive_ms,
+  };
+  let address: string | undefined;
+  if (listen !== null) {
+    const server = controlServer(app, serverLimits);
+    address = written(listen.host, await listenOn(server, listen.host, listen.port));
+    doors.push(doorwayOf(server));
+  }
+  if (socket !== null) {
+    const server = controlServer(app, serverLimits);
+    await listenOnSocket(server, socket.path, socket.mode);
+    doors.push(doorwayOf(server));
+  }
+  return address;
+}
+
+async function openProbesDoor(config: Config, probes: Probes, doors: Doors): Promise<string | undefined> {
+  const { listen } = config.probes;
+  if (listen === null) return undefined;
+  const server = probes.server();
+  const port = await listenOn(server, listen.host, listen.port);
+  doors.push(doorwayOf(server));
+  return written(listen.host, port);
+}
+
+function doorwayOf(server: Server): { close(): Promise<void>; cut(): void } {
+  return {
+    close: () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      return closed;
+    },
+    cut: () => server.closeAllConnections(),
+  };
 }
 
 function written(host: string, port: number): string {

@@ -1,0 +1,246 @@
+import express, { type Express, type NextFunction, type Request, type Response } from 'express';
+import { asSidecarError, ControlRefused, type ErrorCode, RequestRefused } from '../domain/errors.ts';
+import type { JsonValue } from '../domain/json.ts';
+import type { AttestationKeeper, GrantKeeper, Log, SignalKeeper } from '../domain/ports.ts';
+import { type AboutKind, aboutKinds } from '../domain/signal.ts';
+import { rfc3339Of } from '../domain/time.ts';
+import { grantDocument, heldDocument, isStanding, readApproval, readGrantRequest, readSignals } from './documents.ts';
+import type { Probes } from './probes.ts';
+import { sendProblem } from './problem.ts';
+import type { Tokens } from './tokens.ts';
+
+export interface ControlParts {
+  readonly signals: SignalKeeper;
+  readonly grants: GrantKeeper;
+  readonly attestations: AttestationKeeper;
+  readonly tokens: Tokens;
+  readonly probes: Probes;
+  /** The strict reading of a body as values. @throws RequestRefused */
+  readonly parseJson: (body: Uint8Array) => JsonValue;
+  readonly bodyBytesMax: number;
+  readonly headersCountMax: number;
+  readonly status: () => object;
+  readonly acknowledgeLoss: () => Promise<void>;
+  readonly rejected: (why: ErrorCode) => void;
+  readonly log: Log;
+}
+
+const pageMax = 1_000;
+
+/**
+ * The control listener's routes. Whoever reaches it without a token gets health and metrics, and nothing else; whoever
+ * has one may write what the sidecar knows, so agents must have neither its token nor its socket.
+ */
+export function controlApp(parts: ControlParts): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.enable('strict routing');
+  app.enable('case sensitive routing');
+  app.set('query parser', 'simple');
+
+  app.use((_request, response, next) => {
+    response.set('cache-control', 'no-store');
+    next();
+  });
+  app.use((request, response, next) => {
+    if (!parts.probes.answer(request.method, request.path, response)) next();
+  });
+  app.use(authenticated(parts));
+  app.use(express.raw({ type: () => true, limit: parts.bodyBytesMax, inflate: false }));
+  signalRoutes(app, parts);
+  grantRoutes(app, parts);
+  attestationRoutes(app, parts);
+  route(app, '/v1/status', { GET: (_request, response) => void response.json(parts.status()) });
+  route(app, '/v1/store/acknowledge-loss', {
+    POST: async (_request, response) => {
+      await parts.acknowledgeLoss();
+      response.status(204).end();
+    },
+  });
+
+  app.use(() => {
+    throw new RequestRefused('route_unknown', 404);
+  });
+  app.use((cause: unknown, _request: Request, response: Response, _next: NextFunction) => {
+    const error = fromExpress(cause) ?? asSidecarError(cause);
+    if (error.code === 'internal') parts.log.error('a control request failed', { cause });
+    parts.rejected(error.code);
+    if (!response.headersSent) sendProblem(response, error);
+    else response.destroy();
+  });
+  return app;
+}
+
+type Handle = (request: Request, response: Response) => void | Promise<void>;
+type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
+
+/** One path and its methods; any other method is answered 405 with those in `Allow`. */
+function route(app: Express, path: string, handles: Partial<Record<Method, Handle>>): void {
+  app.all(path, async (request, response) => {
+    const handle = handles[request.method as Method];
+    if (handle === undefined) {
+      response.set('allow', Object.keys(handles).join(', '));
+      throw new RequestRefused('method_not_allowed', 405);
+    }
+    await handle(request, response);
+  });
+}
+
+/** @see RFC 6750 section 3: no error code where no credentials were sent */
+function authenticated({ tokens, headersCountMax }: ControlParts) {
+  return async (request: Request, response: Response, next: NextFunction): Promise<void> => {
+    const { rawHeaders } = request;
+    if (rawHeaders.length > headersCountMax * 2) throw new RequestRefused('header_invalid', 431);
+    const sent = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'authorization').length;
+    if (sent > 1) throw new RequestRefused('header_invalid', 400, 'Authorization stands twice');
+    const principal = await tokens.principalOf(request.headers.authorization);
+    if (principal === undefined) {
+      const error = sent === 0 ? '' : ', error="invalid_token"';
+      response.set('www-authenticate', `Bearer realm="postern control"${error}`);
+      throw new RequestRefused('unauthenticated', 401);
+    }
+    response.locals['principal'] = principal;
+    next();
+  };
+}
+
+function principalOf(response: Response): string {
+  const principal: unknown = response.locals['principal'];
+  if (typeof principal !== 'string') throw new RequestRefused('unauthenticated', 401);
+  return principal;
+}
+
+function signalRoutes(app: Express, parts: ControlParts): void {
+  const put: Handle = async (request, response) => {
+    const results = await parts.signals.put(readSignals(bodyOf(request, parts)));
+    response.json({ results });
+  };
+  route(app, '/v1/signals', { POST: put, PUT: put });
+  route(app, '/v1/signals/:kind/:id', {
+    GET: (request, response) => {
+      const [kind, id] = about(request);
+      const held = parts.signals.held(kind, id);
+      if (held === undefined) throw new ControlRefused('signal_unknown', 404, 'nothing is held about that');
+      response.json(heldDocument(kind, id, held));
+    },
+    DELETE: async (request, response) => {
+      const [kind, id] = about(request);
+      if (!(await parts.signals.forget(kind, id)))
+        throw new ControlRefused('signal_unknown', 404, 'nothing is held about that');
+      response.status(204).end();
+    },
+  });
+}
+
+function about(request: Request): [AboutKind, string] {
+  const kind = aboutKinds.find((one) => one === request.params['kind']);
+  if (kind === undefined) throw new RequestRefused('route_unknown', 404);
+  return [kind, String(request.params['id'])];
+}
+
+function grantRoutes(app: Express, parts: ControlParts): void {
+  const { grants } = parts;
+  const known = (id: string) => {
+    const found = grants.get(id);
+    if (found === undefined) throw new ControlRefused('grant_unknown', 404, 'no such grant');
+    return found;
+  };
+  route(app, '/v1/grants', {
+    GET: (request, response) => {
+      const { subject, state, after, limit = '100' } = request.query as Readonly<Record<string, unknown>>;
+      if ([subject, state, after, limit].some((one) => one !== undefined && typeof one !== 'string')) {
+        throw new ControlRefused('grant_invalid', 400, 'a query parameter stands twice');
+      }
+      const size = /^\d{1,4}$/.test(String(limit)) ? Number(limit) : 0;
+      if (size < 1 || size > pageMax)
+        throw new ControlRefused('grant_invalid', 400, `limit must be from 1 to ${pageMax}`);
+      if (typeof state === 'string' && !isStanding(state))
+        throw new ControlRefused('grant_invalid', 400, 'state is none that a grant can be in');
+      const filter = {
+        ...(typeof subject === 'string' && { subject }),
+        ...(typeof state === 'string' && isStanding(state) && { standing: state }),
+      };
+      const page = grants.list(filter, size, typeof after === 'string' ? after : undefined);
+      if (page === undefined) throw new ControlRefused('grant_unknown', 400, 'after names no grant');
+      const last = page.length === size ? page.at(-1)?.grant.id : undefined;
+      response.json({ grants: page.map(grantDocument), ...(last !== undefined && { after: last }) });
+    },
+    POST: async (request, response) => {
+      const made = await grants.request(readGrantRequest(bodyOf(request, parts), principalOf(response)));
+      response.status(201).location(`/v1/grants/${made.grant.id}`).json(grantDocument(made));
+    },
+  });
+  route(app, '/v1/grants/:id', {
+    GET: (request, response) => void response.json(grantDocument(known(String(request.params['id'])))),
+    DELETE: async (request, response) => {
+      response.json(grantDocument(await grants.revoke(String(request.params['id']), principalOf(response))));
+    },
+  });
+  route(app, '/v1/grants/:id/approve', {
+    POST: async (request, response) => {
+      const body = request.body as unknown;
+      const named = body instanceof Uint8Array && body.length > 0 ? readApproval(bodyOf(request, parts)) : undefined;
+      response.json(grantDocument(await grants.approve(String(request.params['id']), principalOf(response), named)));
+    },
+  });
+}
+
+function attestationRoutes(app: Express, parts: ControlParts): void {
+  const document = (one: ReturnType<AttestationKeeper['of']>[number]): object => ({
+    type: one.type,
+    digest: one.digest,
+    builder: one.builder,
+    build_type: one.buildType,
+    key_id: one.keyId,
+    ...(one.sourceRepository !== undefined && { source_repository: one.sourceRepository }),
+    ...(one.finishedAt !== undefined && { finished_at: rfc3339Of(one.finishedAt) }),
+    received_at: rfc3339Of(one.receivedAt),
+  });
+  route(app, '/v1/attestations', {
+    POST: async (request, response) => {
+      const kept = await parts.attestations.attach(bodyOf(request, parts));
+      response.status(201).json({ attestations: kept.map(document) });
+    },
+  });
+  route(app, '/v1/attestations/:digest', {
+    GET: (request, response) => {
+      const found = parts.attestations.of(String(request.params['digest']));
+      if (found.length === 0) throw new ControlRefused('attestation_unknown', 404, 'no attestation for that digest');
+      response.json({ attestations: found.map(document) });
+    },
+  });
+}
+
+function bodyOf(request: Request, { parseJson }: ControlParts): JsonValue {
+  const type = request.headers['content-type'] ?? '';
+  if (
+    !/^application\/(json|vnd\.in-toto\+json|vnd\.dsse\.envelope\.v1\+json)\s*(;\s*charset="?utf-8"?\s*)?$/i.test(type)
+  ) {
+    throw new RequestRefused('content_type_unsupported', 400);
+  }
+  const body = request.body as unknown;
+  return parseJson(body instanceof Uint8Array ? body : new Uint8Array());
+}
+
+/** Express's own refusals, by the codes that everything else has. */
+function fromExpress(cause: unknown): RequestRefused | undefined {
+  if (typeof cause !== 'object' || cause === null || !('type' in cause)) {
+    // A path that cannot be percent-decoded.
+    return cause instanceof URIError ||
+      (typeof cause === 'object' && cause !== null && 'name' in cause && cause.name === 'URIError')
+      ? new RequestRefused('target_invalid', 400)
+      : undefined;
+  }
+  switch (cause.type) {
+    case 'entity.too.large':
+      return new RequestRefused('body_too_large', 413);
+    case 'encoding.unsupported':
+      return new RequestRefused('content_encoding_unsupported', 415);
+    case 'request.aborted':
+    case 'request.size.invalid':
+      return new RequestRefused('body_cut_short', 400);
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,167 @@
+import Type, { type Static } from 'typebox';
+import { Compile } from 'typebox/compile';
+import { ControlRefused, type ErrorCode } from '../domain/errors.ts';
+import { type Grant, type GrantRequest, grantStandings, type StandingGrant, usesLeft } from '../domain/grant.ts';
+import type { JsonObject, JsonValue } from '../domain/json.ts';
+import { type AboutKind, aboutKinds, type Held, type Signal } from '../domain/signal.ts';
+import { type EpochMs, parseRfc3339, rfc3339Of } from '../domain/time.ts';
+
+/** What control requests and answers look like; one definition gives type, check and JSON Schema. Unknown members are refused. */
+const closed = { additionalProperties: false } as const;
+const text = Type.String();
+
+export const signalSchema = Type.Object(
+  {
+    about: Type.Object({ kind: Type.Unsafe<AboutKind>(Type.String({ enum: [...aboutKinds] })), id: text }, closed),
+    attributes: Type.Unsafe<JsonObject>(Type.Object({})),
+    observed_at: text,
+    expires_at: Type.Optional(text),
+    source: text,
+    sequence: Type.Optional(Type.Integer()),
+  },
+  closed,
+);
+const oneSignal = Compile(signalSchema);
+export const signalsMax = 1_000;
+
+export const grantRequestSchema = Type.Object(
+  {
+    subject: text,
+    actions: Type.Array(text),
+    resources: Type.Array(text),
+    resource_type: Type.Optional(text),
+    reason: text,
+    ttl_s: Type.Number(),
+    not_before: Type.Optional(text),
+    max_uses: Type.Optional(Type.Number()),
+  },
+  closed,
+);
+const grantRequest = Compile(grantRequestSchema);
+
+export const approvalSchema = Type.Object({ approver: Type.Optional(text) }, closed);
+const approval = Compile(approvalSchema);
+
+/** A compiled check, as far as it is used here. */
+interface Check {
+  Check(value: unknown): boolean;
+  Errors(value: unknown): readonly { readonly instancePath: string; readonly message: string }[];
+}
+
+/** @throws ControlRefused 400, naming the first member that is amiss */
+function checked<T>(check: Check, value: JsonValue, code: ErrorCode, where: string): T {
+  if (check.Check(value)) return value as T;
+  const [first] = check.Errors(value);
+  const path = (first?.instancePath ?? '').slice(1).replaceAll('/', '.');
+  const member = `${where}${path}`.replace(/\.$/, '');
+  const what = member === '' ? 'the body' : member.slice(0, 200);
+  throw new ControlRefused(code, 400, `${what} ${first?.message ?? 'is malformed'}`);
+}
+
+function time(value: string | undefined, code: ErrorCode, member: string): EpochMs | undefined {
+  if (value === undefined) return undefined;
+  const at = parseRfc3339(value);
+  if (at === undefined) throw new ControlRefused(code, 400, `${member} must be an RFC 3339 time with an offset`);
+  return at;
+}
+
+/** One signal, or several in an array: all of them are taken, or none. */
+export function readSignals(body: JsonValue): readonly Signal[] {
+  const many = Array.isArray(body) ? (body as readonly JsonValue[]) : undefined;
+  if (many === undefined) return [readSignal(body, '')];
+  if (many.length === 0) throw new ControlRefused('signal_invalid', 400, 'the list is empty');
+  if (many.length > signalsMax)
+    throw new ControlRefused('signal_invalid', 413, `at most ${signalsMax} signals are taken at once`);
+  return many.map((one, index) => readSignal(one, `[${index}].`));
+}
+
+function readSignal(body: JsonValue, where: string): Signal {
+  const { about, attributes, observed_at, expires_at, source, sequence } = checked<Static<typeof signalSchema>>(
+    oneSignal,
+    body,
+    'signal_invalid',
+    where,
+  );
+  const observedAt = time(observed_at, 'signal_invalid', `${where}observed_at`);
+  if (observedAt === undefined) throw new ControlRefused('signal_invalid', 400, `${where}observed_at is missing`);
+  const expiresAt = time(expires_at, 'signal_invalid', `${where}expires_at`);
+  return {
+    about,
+    attributes,
+    observedAt,
+    ...(expiresAt !== undefined && { expiresAt }),
+    source,
+    sequence: sequence ?? 0,
+  };
+}
+
+export function readGrantRequest(body: JsonValue, requestedBy: string): GrantRequest {
+  const asked = checked<Static<typeof grantRequestSchema>>(grantRequest, body, 'grant_invalid', '');
+  const notBefore = time(asked.not_before, 'grant_invalid', 'not_before');
+  return {
+    subject: asked.subject,
+    actions: asked.actions,
+    resources: asked.resources,
+    ...(asked.resource_type !== undefined && { resourceType: asked.resource_type }),
+    reason: asked.reason,
+    ttlMs: asked.ttl_s * 1_000,
+    ...(notBefore !== undefined && { notBefore }),
+    ...(asked.max_uses !== undefined && { maxUses: asked.max_uses }),
+    requestedBy,
+  };
+}
+
+/** @returns whom the principal names as the approver, if anybody */
+export function readApproval(body: JsonValue): string | undefined {
+  return checked<Static<typeof approvalSchema>>(approval, body, 'grant_invalid', '').approver;
+}
+
+export function heldDocument(kind: AboutKind, id: string, held: readonly Held[]): object {
+  return {
+    about: { kind, id },
+    reports: held.map(({ attribute, value, source, observedAt, expiresAt, sequence }) => ({
+      attribute,
+      value,
+      source,
+      observed_at: rfc3339Of(observedAt),
+      ...(expiresAt !== undefined && { expires_at: rfc3339Of(expiresAt) }),
+      sequence,
+    })),
+  };
+}
+
+export function grantDocument({ grant, standing }: StandingGrant): object {
+  return {
+    id: grant.id,
+    state: standing,
+    subject: grant.subject,
+    actions: grant.actions,
+    resources: grant.resources,
+    ...(grant.resourceType !== undefined && { resource_type: grant.resourceType }),
+    reason: grant.reason,
+    ttl_s: grant.ttlMs / 1_000,
+    ...(grant.maxUses !== undefined && { max_uses: grant.maxUses, uses_left: usesLeft(grant) }),
+    requested_by: grant.requestedBy,
+    ...times(grant),
+    ...(grant.approver !== undefined && { approver: grant.approver }),
+    ...(grant.approverNamed !== undefined && { approver_named: grant.approverNamed }),
+    ...(grant.revokedBy !== undefined && { revoked_by: grant.revokedBy }),
+  };
+}
+
+function times(grant: Grant): object {
+  const named = {
+    requested_at: grant.requestedAt,
+    not_before: grant.notBefore,
+    approved_at: grant.approvedAt,
+    expires_at: grant.expiresAt,
+    revoked_at: grant.revokedAt,
+  };
+  return Object.fromEntries(
+    Object.entries(named).flatMap(([name, at]) => (at === undefined ? [] : [[name, rfc3339Of(at)]])),
+  );
+}
+
+export function isStanding(text: string): text is (typeof grantStandings)[number] {
+  return (grantStandings as readonly string[]).includes(text);
+}

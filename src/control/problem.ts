@@ -1,0 +1,24 @@
+import type { Response } from 'express';
+import { ControlRefused, RequestRefused, type SidecarError } from '../domain/errors.ts';
+
+/** Answers with RFC 9457 problem details: our code, our words, and nothing of what was asked but member names. */
+export function sendProblem(response: Response, error: SidecarError): void {
+  const status = statusOf(error);
+  const detail = error instanceof ControlRefused ? error.detail : undefined;
+  response
+    .status(status)
+    .type('application/problem+json')
+    .send(
+      JSON.stringify({
+        type: `urn:postern:problem:${error.code}`,
+        title: error.publicMessage,
+        status,
+        code: error.code,
+        ...(detail !== undefined && { detail }),
+      }),
+    );
+}
+
+function statusOf(error: SidecarError): number {
+  return error instanceof ControlRefused || error instanceof RequestRefused ? error.status : 500;
+}
