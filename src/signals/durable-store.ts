@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { ControlRefused } from '../domain/errors.ts';
 import type { Log } from '../domain/ports.ts';
 import type { Clock } from '../domain/time.ts';
@@ -46,7 +47,7 @@ interface Job {
 
 const jobsInBatch = 256;
 const jobsWaitingMax = 10_000;
-const reopenAfterMs = { least: 250, most: 30_000 };
+const reopenAfterMs = { least: 250, most: 5_000 };
 
 /**
  * Changes records one job after the other, and resolves a job when its change is on disk: jobs that arrive while a commit
@@ -241,5 +242,5 @@ function storeFailed(detail: string, cause?: unknown): ControlRefused {
 }
 
 function reasonOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
+  return types.isNativeError(cause) ? cause.message : String(cause);
 }

@@ -1,5 +1,6 @@
 import { mkdir, mkdtemp, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { types } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import type { Log } from '../domain/ports.ts';
 import { type Clock, rfc3339Of } from '../domain/time.ts';
@@ -24,11 +25,12 @@ export interface LmdbOptions {
  * Opens the environment in a directory that is already locked: tries it in a child process, puts a damaged one away and
  * starts empty, then reads everything.
  *
+ * @param when at the start the file is renewed as well; afterwards there may be no room for that, and less need
  * @throws StoreRefused if the directory cannot hold a store, or a later version wrote it
  */
-export async function openLmdb(options: LmdbOptions): Promise<Backing> {
+export async function openLmdb(options: LmdbOptions, when: 'at the start' | 'again'): Promise<Backing> {
   await requireWritable(options.directory);
-  const movedTo = await requireSound(options);
+  const movedTo = await requireSound(options, when === 'at the start');
   const thread = new Worker(beside(import.meta.url, './store-thread.ts'), {
     workerData: options.directory,
     name: 'store',
@@ -86,18 +88,19 @@ async function requireWritable(directory: string): Promise<void> {
 }
 
 /** @returns where a damaged store was put, if there was one */
-async function requireSound(options: LmdbOptions): Promise<string | undefined> {
-  const { directory } = options;
+async function requireSound(options: LmdbOptions, renew: boolean): Promise<string | undefined> {
+  const { directory, log } = options;
   if (!(await readdir(directory)).includes(dataFile)) return undefined;
-  const outcome = await probe(directory);
-  if (outcome === 'sound') return undefined;
+  const outcome = await probe(directory, renew ? ['renew'] : []);
+  if (outcome === 'not renewed') log.warn('there is no room for a fresh copy of the store; it serves as it is');
+  if (outcome === 'sound' || outcome === 'not renewed') return undefined;
   if (outcome === 'newer') {
     throw new StoreRefused(`the store in ${directory} was written by a later version; this one does not read it`);
   }
   // If a new store dies here as well, it is not the file that is damaged, and nothing is put away for it.
   const control = await mkdtemp(join(directory, 'probe-'));
   try {
-    if ((await probe(control)) !== 'sound') {
+    if ((await probe(control, [])) !== 'sound') {
       throw new StoreRefused(`no store can be opened in ${directory}, not even a new one`);
     }
   } finally {
@@ -164,5 +167,5 @@ class Calls {
 
 /** An errno such as `EROFS`; the message would repeat the path. */
 function codeOf(cause: unknown): string {
-  return cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
+  return types.isNativeError(cause) && 'code' in cause ? String(cause.code) : String(cause);
 }

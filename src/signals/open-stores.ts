@@ -3,7 +3,7 @@ import type { Log } from '../domain/ports.ts';
 import type { AboutKind } from '../domain/signal.ts';
 import type { Clock, EpochMs } from '../domain/time.ts';
 import { AttestationTable } from './attestation-table.ts';
-import type { OpenBacking } from './backing.ts';
+import type { Backing, OpenBacking } from './backing.ts';
 import { Doubt } from './doubt.ts';
 import { DurableStore, type StoreState } from './durable-store.ts';
 import { GrantTable } from './grant-table.ts';
@@ -82,7 +82,13 @@ export async function openStores(options: StoresOptions): Promise<Stores> {
   await makeStoreDirectory(directory);
   const lock = lockStore(`${directory}/lock`);
   try {
-    const stores = await openStoresOn(() => openLmdb({ directory, clock, log }), options);
+    let when: 'at the start' | 'again' = 'at the start';
+    const open = async (): Promise<Backing> => {
+      const backing = await openLmdb({ directory, clock, log }, when);
+      when = 'again';
+      return backing;
+    };
+    const stores = await openStoresOn(open, options);
     return {
       ...stores,
       async close() {

@@ -2,15 +2,18 @@ import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { beside } from './beside.ts';
 
-export type ProbeOutcome = 'sound' | 'damaged' | 'newer';
+/** `not renewed`: it reads well, and no copy could be made. */
+export type ProbeOutcome = 'sound' | 'damaged' | 'newer' | 'not renewed';
+
+const outcomes: Readonly<Record<number, ProbeOutcome>> = { 0: 'sound', 4: 'newer', 5: 'not renewed' };
 
 /** The largest store that the caps allow reads in a few seconds; a tree with a circle in it never ends. */
 const patienceMs = 60_000;
 
-/** Opens a store in a child process and reads all of it there. */
-export function probe(directory: string): Promise<ProbeOutcome> {
+/** Opens a store in a child process, reads all of it there and, if it is to be renewed, puts a copy in its place. */
+export function probe(directory: string, how: readonly 'renew'[]): Promise<ProbeOutcome> {
   return new Promise((resolve, reject) => {
-    const child = fork(fileURLToPath(beside(import.meta.url, './store-probe.ts')), [directory], {
+    const child = fork(fileURLToPath(beside(import.meta.url, './store-probe.ts')), [directory, ...how], {
       stdio: 'ignore',
       execArgv: [],
       env: {},
@@ -18,6 +21,6 @@ export function probe(directory: string): Promise<ProbeOutcome> {
       killSignal: 'SIGKILL',
     });
     child.once('error', reject);
-    child.once('exit', (code) => resolve(code === 0 ? 'sound' : code === 4 ? 'newer' : 'damaged'));
+    child.once('exit', (code) => resolve(outcomes[code ?? Number.NaN] ?? 'damaged'));
   });
 }

@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import type { MessagePort } from 'node:worker_threads';
 import type { Change } from './backing.ts';
 import { StoreFile } from './store-file.ts';
@@ -10,11 +11,11 @@ export type StoreReply =
   | { readonly reply: 'failed'; readonly reason: string };
 
 /** Owns the environment and answers each call with one reply, in order. The first reply says what it holds. */
-export function serveStore(directory: string, port: MessagePort): void {
+export async function serveStore(directory: string, port: MessagePort): Promise<void> {
   const reply = (message: StoreReply): void => port.postMessage(message);
   let file: StoreFile;
   try {
-    file = new StoreFile(directory);
+    file = await StoreFile.open(directory);
     reply({ reply: 'loaded', ...file.readAll() });
   } catch (cause) {
     reply({ reply: 'failed', reason: reasonOf(cause) });
@@ -34,5 +35,5 @@ export function serveStore(directory: string, port: MessagePort): void {
 }
 
 function reasonOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
+  return types.isNativeError(cause) ? cause.message : String(cause);
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Database, open, type RootDatabase } from 'lmdb';
+import { open, type RootDatabase } from 'lmdb';
 import type { Change } from './backing.ts';
 
 const checksumBytes = 16;
@@ -8,30 +8,38 @@ export const schemaVersion = 1;
 
 /** The LMDB environment in one directory. It blocks while it syncs, so it lives on a thread of its own. */
 export class StoreFile {
-  readonly #db: Database<Buffer, Buffer>;
-  readonly #root: RootDatabase<Buffer, Buffer>;
+  readonly #db: RootDatabase<Buffer, Buffer>;
 
   /**
    * @throws NewerSchema if a later version wrote it
    * @throws whatever LMDB throws for a file it does not take for its own
    */
-  constructor(directory: string) {
+  static async open(directory: string): Promise<StoreFile> {
+    const file = new StoreFile(directory);
+    try {
+      const schema = file.#schema();
+      if (schema === undefined) file.commit([{ key: schemaKey, text: String(schemaVersion) }]);
+      else if (schema > schemaVersion) throw new NewerSchema(schema);
+      return file;
+    } catch (cause) {
+      await file.close();
+      throw cause;
+    }
+  }
+
+  private constructor(directory: string) {
     // Without overlappingSync a commit is LMDB's own: data, fdatasync, then the meta page, written through. A failed one
     // throws where it was asked for, and the next may follow; the asynchronous kind rejects promises that nobody holds,
     // and after a failed sync the value is there all the same (both tried with strace, lmdb 3.5.6).
-    this.#root = open<Buffer, Buffer>(directory, {
+    this.#db = open<Buffer, Buffer>(directory, {
       noSubdir: false,
       overlappingSync: false,
       encoding: 'binary',
       keyEncoding: 'binary',
       maxDbs: 1,
     });
-    this.#db = this.#root;
     // Slots of readers that were killed keep LMDB from ever reusing the pages they last saw.
-    this.#root.readerCheck();
-    const schema = this.#schema();
-    if (schema === undefined) this.commit([{ key: schemaKey, text: String(schemaVersion) }]);
-    else if (schema > schemaVersion) throw new NewerSchema(schema);
+    this.#db.readerCheck();
   }
 
   /** @throws whatever LMDB throws for a damaged tree, and if it has more or fewer records than it says */
@@ -54,7 +62,7 @@ export class StoreFile {
 
   /** @throws whatever LMDB throws; nothing of it is visible then, and it may be on disk or not */
   commit(changes: readonly Change[]): void {
-    this.#root.transactionSync(() => {
+    this.#db.transactionSync(() => {
       for (const { key, text } of changes) {
         const bytes = Buffer.from(key, 'latin1');
         if (text === undefined) this.#db.removeSync(bytes);
@@ -63,8 +71,18 @@ export class StoreFile {
     });
   }
 
+  /**
+   * Writes every record into another, empty store, the unreadable ones as they are. LMDB checks nothing of its list of
+   * free pages until it takes one, and a damaged list ends the process then; the copy has a new one.
+   */
+  copyInto(target: StoreFile): void {
+    target.#db.transactionSync(() => {
+      for (const { key, value } of this.#db.getRange()) target.#db.putSync(key, value);
+    });
+  }
+
   async close(): Promise<void> {
-    await this.#root.close();
+    await this.#db.close();
   }
 
   /** @returns undefined for a store that nothing was ever written to */

@@ -1,4 +1,5 @@
 import { DatabaseSync } from 'node:sqlite';
+import { types } from 'node:util';
 import { StoreRefused } from './store-refused.ts';
 
 /**
@@ -18,7 +19,7 @@ export function lockStore(file: string): { release(): void } {
     database.exec('BEGIN EXCLUSIVE');
   } catch (cause) {
     database?.close();
-    const busy = cause instanceof Error && 'errcode' in cause && cause.errcode === 5;
+    const busy = types.isNativeError(cause) && 'errcode' in cause && cause.errcode === 5;
     throw new StoreRefused(
       busy
         ? `another sidecar is using the store (lock ${file}); one sidecar, one directory`

@@ -2,4 +2,4 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { serveStore } from './serve-store.ts';
 
 // The thread that owns the LMDB environment: a commit waits for the disk here, and no request waits for this thread.
-if (parentPort !== null) serveStore(workerData as string, parentPort);
+if (parentPort !== null) await serveStore(workerData as string, parentPort);
