@@ -88,6 +88,7 @@ export async function startSidecar(root: string, folder: string, trusted: Builde
   const child = spawn(process.execPath, [join(root, 'dist/main.js'), 'serve', '--config', configFile], {
     stdio: ['ignore', 'pipe', 'inherit'],
     cwd: folder,
+    env: withoutOverrides(process.env),
   });
   try {
     const address = await readyAddress(child);
@@ -104,6 +105,11 @@ export async function startSidecar(root: string, folder: string, trusted: Builde
     await ended(child);
     throw cause;
   }
+}
+
+/** Overrides of the configuration are meant for somebody else's sidecar. */
+export function withoutOverrides(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith('POSTERN_')));
 }
 
 /** Its log says when it is ready, and where it listens. */
