@@ -81,8 +81,10 @@ tampered(base, changes, values) := [result |
 
 # METADATA
 # title: odd_values
-# description: One of each kind, and those that Rego orders before and after every number.
-odd_values := [null, false, true, -1, 0, 1e300, "", "nothing", [], {}]
+# description: |
+#   Those that a careless comparison takes: null is less than every number, and texts and objects are more. How the
+#   compiled policies bear every kind, several at once, is tested with the sidecar (test/author/stays-closed.test.ts).
+odd_values := [null, -1, "nothing", {}]
 
 # METADATA
 # title: paths(input)

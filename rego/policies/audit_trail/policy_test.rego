@@ -98,11 +98,3 @@ test_nothing_left_out_or_mistyped_opens if {
 		testing.openness(decided(request)) <= testing.openness(decided(read))
 	}
 }
-
-test_nothing_left_out_opens_what_was_shut if {
-	every row in denials {
-		every request in testing.tampered(read, row[0], []) {
-			decided(request).effect == "deny"
-		}
-	}
-}

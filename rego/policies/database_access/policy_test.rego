@@ -118,11 +118,3 @@ test_nothing_left_out_or_mistyped_opens if {
 		testing.openness(decided(request)) <= base
 	}
 }
-
-test_nothing_left_out_opens_what_was_shut if {
-	every row in denials {
-		every request in testing.tampered(query, row[0], []) {
-			decided(request).effect == "deny"
-		}
-	}
-}

@@ -1,0 +1,9 @@
+/** Why no bundle was built: every fault found, each a line for whoever wrote the policies. */
+export class AuthorFault extends Error {
+  readonly faults: readonly string[];
+
+  constructor(faults: readonly string[], options?: ErrorOptions) {
+    super(faults.join('\n'), options);
+    this.faults = faults;
+  }
+}

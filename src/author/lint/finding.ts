@@ -1,0 +1,28 @@
+import type { Location } from '../rego-ast.ts';
+
+/** One thing that a policy's author has to mend. */
+export interface Finding {
+  readonly rule: LintRule;
+  readonly location: Location;
+  readonly text: string;
+}
+
+/** Names of the lint's rules, as docs/policy-author.md lists them. */
+export type LintRule =
+  | 'requirements_literal'
+  | 'requirement_shape'
+  | 'met_literal'
+  | 'met_unnamed'
+  | 'requirement_unmeetable'
+  | 'decides'
+  | 'options'
+  | 'policy_whole'
+  | 'entrypoint'
+  | 'bare_comparison'
+  | 'unknown_is_met'
+  | 'default_true';
+
+/** `rego/policies/deploy/policy.rego:12:3: bare_comparison: …`, as editors and CI read it. */
+export function findingLine({ rule, location, text }: Finding): string {
+  return `${location.file}:${location.row}:${location.col}: ${rule}: ${text}`;
+}

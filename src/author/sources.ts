@@ -1,0 +1,46 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AuthorFault } from './author-fault.ts';
+
+/** What a directory of policies holds, by path below it, e.g. `policies/deploy/policy.rego`. */
+export interface Sources {
+  readonly directory: string;
+  /** Rego that goes into the bundle. */
+  readonly modules: readonly string[];
+  /** `data.json`, `data.yaml`: each stands at the path of its directory, as in any OPA bundle. */
+  readonly data: readonly string[];
+  /** Rego that does not go into it: tests. */
+  readonly tests: readonly string[];
+  /** The manifest that the author wrote, if there is one. */
+  readonly manifest: string | undefined;
+}
+
+/** What stands there is for tests alone. */
+const testingDirectory = 'testing';
+
+/** @throws AuthorFault if there is nothing to build, or something in it that no bundle takes */
+export async function readSources(directory: string): Promise<Sources> {
+  const files = (await filesBelow(directory, '')).toSorted();
+  const served = files.filter((name) => !name.startsWith(`${testingDirectory}/`));
+  const modules = served.filter((name) => name.endsWith('.rego') && !name.endsWith('_test.rego'));
+  if (modules.length === 0) throw new AuthorFault([`${directory} holds no Rego to build`]);
+  return {
+    directory,
+    modules,
+    data: served.filter((name) => /(^|\/)data\.(json|ya?ml)$/.test(name)),
+    tests: files.filter((name) => name.endsWith('.rego') && !modules.includes(name)),
+    manifest: files.includes('.manifest') ? await readFile(join(directory, '.manifest'), 'utf8') : undefined,
+  };
+}
+
+async function filesBelow(directory: string, below: string): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const entry of await readdir(join(directory, below), { withFileTypes: true })) {
+    const name = below === '' ? entry.name : `${below}/${entry.name}`;
+    if (entry.isDirectory()) found.push(...(await filesBelow(directory, name)));
+    else if (entry.isFile()) found.push(name);
+    // The compiler follows links and this does not: what is checked has to be what is built.
+    else throw new AuthorFault([`${join(directory, name)} is neither a file nor a directory`]);
+  }
+  return found;
+}
