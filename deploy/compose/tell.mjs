@@ -30,4 +30,4 @@ const call = request(
   },
 );
 call.on('timeout', () => call.destroy(new Error('no answer within 2 s')));
-call.end(JSON.stringify({ signals }));
+call.end(JSON.stringify(signals));

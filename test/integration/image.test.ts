@@ -69,9 +69,10 @@ describeReal('the sidecar as it is shipped', () => {
   });
 
   it('lets the agent query, read-only, once the operator has said what is known', async () => {
-    const told = await postern.operator('POST', '/v1/signals', {
-      signals: [signal('device', 'node-7', { compliant: true }), signal('subject', bot, { risk_level: 'low' })],
-    });
+    const told = await postern.operator('POST', '/v1/signals', [
+      signal('device', 'node-7', { compliant: true }),
+      signal('subject', bot, { risk_level: 'low' }),
+    ]);
     expect(told.status).toBeLessThan(300);
     expect(await evaluate(postern.agent, query)).toMatchObject({
       decision: true,
@@ -86,7 +87,7 @@ describeReal('the sidecar as it is shipped', () => {
   });
 
   it('asks for more when risk rises', async () => {
-    await postern.operator('POST', '/v1/signals', { signals: [signal('subject', bot, { risk_level: 'medium' })] });
+    await postern.operator('POST', '/v1/signals', signal('subject', bot, { risk_level: 'medium' }));
     expect(await evaluate(postern.agent, query)).toMatchObject({
       decision: false,
       context: { effect: 'step_up', acr_values: expect.anything() },
