@@ -3,10 +3,12 @@ import { RequestRefused } from './errors.ts';
 export interface JsonLimits {
   /** Arrays and objects inside each other, the outermost counted. */
   readonly depthMax: number;
+  /** Members of objects down to this nesting are noted; left out, four. */
+  readonly notedDepth?: number;
 }
 
-/** Members of objects down to this nesting are noted: OPA's `input` wraps AuthZEN's three levels once more. */
-const notedDepth = 4;
+/** OPA's `input` wraps AuthZEN's three levels once more. */
+const notedDepthOfRequests = 4;
 
 /**
  * Where the members of a JSON text stand. Member `i` has its name at `names[i]`, its value at
@@ -50,7 +52,7 @@ const fewMembers = 12;
  * @throws RequestRefused 400 `body_not_json` and the codes beside it; it says where (`character 17`), never what
  */
 export function scanJson(text: string, limits: JsonLimits): Scan {
-  return new Scanner(text, limits.depthMax).scan();
+  return new Scanner(text, limits).scan();
 }
 
 class Scanner implements Scan {
@@ -62,13 +64,16 @@ class Scanner implements Scan {
   root = 0;
   hasLineBreaks = false;
   readonly #depthMax: number;
+  /** Nought inside arrays: nobody looks for a member there. */
+  #notedDepth: number;
   #at = 0;
   /** Whether the string just read holds an escape. */
   #escaped = false;
 
-  constructor(text: string, depthMax: number) {
+  constructor(text: string, { depthMax, notedDepth = notedDepthOfRequests }: JsonLimits) {
     this.text = text;
     this.#depthMax = depthMax;
+    this.#notedDepth = notedDepth;
   }
 
   scan(): Scan {
@@ -137,17 +142,16 @@ class Scanner implements Scan {
       if (seenMany === undefined) {
         if (seen.includes(name)) this.#refuse('member_repeated');
         seen.push(name);
-        // The prefix keeps names that look like array indexes out of the engine's unseeded hash for those.
-        if (seen.length === fewMembers) seenMany = new Set(seen.map((one) => `.${one}`));
+        if (seen.length === fewMembers) seenMany = new Set(seen.map(seededKey));
       } else {
         const size = seenMany.size;
-        if (seenMany.add(`.${name}`).size === size) this.#refuse('member_repeated');
+        if (seenMany.add(seededKey(name)).size === size) this.#refuse('member_repeated');
       }
       this.#blanks();
       if (text.charCodeAt(this.#at) !== colon) this.#refuse('body_not_json');
       this.#at += 1;
       this.#blanks();
-      if (depth <= notedDepth) {
+      if (depth <= this.#notedDepth) {
         const index = this.names.length;
         this.names.push(name);
         this.starts.push(this.#at);
@@ -177,12 +181,17 @@ class Scanner implements Scan {
       this.#at += 1;
       return;
     }
+    const notedDepth = this.#notedDepth;
+    this.#notedDepth = 0;
     for (;;) {
       this.#value(depth);
       this.#blanks();
       const unit = text.charCodeAt(this.#at);
       this.#at += 1;
-      if (unit === closeBracket) return;
+      if (unit === closeBracket) {
+        this.#notedDepth = notedDepth;
+        return;
+      }
       if (unit !== comma) {
         this.#at -= 1;
         this.#refuse('body_not_json');
@@ -249,15 +258,17 @@ class Scanner implements Scan {
     else at = this.#digits(at);
     if (text.charCodeAt(at) === dot) at = this.#digits(at + 1);
     const unit = text.charCodeAt(at);
-    const hasExponent = unit === 0x65 || unit === 0x45;
-    if (hasExponent) {
+    let exponentDigits = 0;
+    if (unit === 0x65 || unit === 0x45) {
       at += 1;
       const sign = text.charCodeAt(at);
       if (sign === 0x2b || sign === minus) at += 1;
+      const digitsAt = at;
       at = this.#digits(at);
+      exponentDigits = at - digitsAt;
     }
-    // Up to 300 digits without an exponent cannot leave a double's range.
-    if (hasExponent || at - start > 300) {
+    // Neither up to 200 characters nor a power of ten below a hundred can leave a double's range by themselves or together.
+    if (exponentDigits > 2 || at - start > 200) {
       const token = text.slice(start, at);
       const value = Number(token);
       const vanished = value === 0 && /[1-9]/.test(token.split(/[eE]/, 1)[0] ?? '');
@@ -280,4 +291,10 @@ class Scanner implements Scan {
     }
     return at;
   }
+}
+
+/** The engine hashes names that look like array indexes without its seed: a caller could make them collide. */
+function seededKey(name: string): string {
+  const unit = name.charCodeAt(0);
+  return (unit >= zero && unit <= nine) || unit === dot ? `.${name}` : name;
 }

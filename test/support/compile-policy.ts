@@ -29,7 +29,7 @@ export async function compilePolicy(name: string, entrypoints: readonly string[]
     const made = join(work, 'bundle.tar.gz');
     const flags = entrypoints.flatMap((entrypoint) => ['-e', entrypoint]);
     // The optimiser is off: what a test's policy means must not depend on it.
-    await run(opa(), ['build', '-t', 'wasm', '--revision', `test-${name}`, ...flags, '-o', made, directory]);
+    await run(opaCommand(), ['build', '-t', 'wasm', '--revision', `test-${name}`, ...flags, '-o', made, directory]);
     const bytes = await readFile(made);
     // Another worker may be doing the same: whoever renames last has made the same file.
     const staged = join(cache, `${key}.${process.pid}`);
@@ -41,6 +41,7 @@ export async function compilePolicy(name: string, entrypoints: readonly string[]
   }
 }
 
-function opa(): string {
+/** The compiler, as a command. */
+export function opaCommand(): string {
   return process.env['OPA'] ?? 'opa';
 }
