@@ -19,6 +19,18 @@ const families: readonly { readonly names: readonly string[]; readonly load: () 
     load: async () => (await import('./builtins/casts.ts')).builtins,
   },
   {
+    names: [
+      'base64url.encode_no_pad',
+      'hex.decode',
+      'hex.encode',
+      'urlquery.decode',
+      'urlquery.decode_object',
+      'urlquery.encode',
+      'urlquery.encode_object',
+    ],
+    load: async () => (await import('./builtins/encoding.ts')).builtins,
+  },
+  {
     names: ['graph.reachable_paths'],
     load: async () => (await import('./builtins/graph.ts')).builtins,
   },
@@ -44,6 +56,10 @@ const families: readonly { readonly names: readonly string[]; readonly load: () 
       'strings.split_n',
     ],
     load: async () => (await import('./builtins/strings.ts')).builtins,
+  },
+  {
+    names: ['yaml.is_valid', 'yaml.marshal', 'yaml.unmarshal'],
+    load: async () => (await import('./builtins/yaml.ts')).builtins,
   },
 ];
 
