@@ -4,6 +4,8 @@ export default {
   // src/ too, so that a file which no test imports counts as not covered instead of not at all.
   roots: ['<rootDir>/src', '<rootDir>/test'],
   testMatch: ['**/*.test.ts'],
+  // Two cores shared with others are slow at times; what hangs still ends.
+  testTimeout: 30_000,
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '^.+\\.ts$': [
