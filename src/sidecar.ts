@@ -13,7 +13,7 @@ import { asSidecarError, RequestRefused, type SidecarError } from './domain/erro
 import type { Answer, Surface, Via } from './domain/request.ts';
 import type { Clock } from './domain/time.ts';
 import { enricher } from './enrich/enrich.ts';
-import { PolicyModule } from './evaluate/policy-module.ts';
+import { type PolicyLimits, PolicyModule } from './evaluate/policy-module.ts';
 import { identifier } from './identify/identify.ts';
 import { listenOn, listenOnSocket } from './listen/bind.ts';
 import { DecisionListener, type ListenerLimits } from './listen/decision-listener.ts';
@@ -25,6 +25,7 @@ import { Metrics } from './record/metrics.ts';
 import { Recorder } from './record/recorder.ts';
 import { respondRefusal } from './respond/respond.ts';
 import { readAttestationKeys } from './signals/attestation-keys.ts';
+import { HostSource } from './signals/host/host-source.ts';
 import { openStores, type Stores } from './signals/open-stores.ts';
 
 /** What a sidecar needs of the world; `main.ts` hands in the process's own, tests theirs. */
@@ -32,6 +33,8 @@ export interface Effects {
   readonly clock: Clock;
   /** An id that was never given before and cannot be guessed. */
   readonly newId: () => string;
+  /** Processor time of the thread that decides. */
+  readonly threadCpuMs: () => number;
   readonly log: OperationalLog;
   readonly version: string;
   readonly nodeVersion: string;
@@ -51,8 +54,9 @@ const bundleWatchMs = 1_000;
 const storeTickMs = 1_000;
 const archiveLimits = { inflatedBytes: 1_073_741_824, members: 10_000 };
 const bundleBytesMax = 536_870_912;
-/** Beyond the data, 256 MiB; a result of more than 1 MiB is no decision. */
-const policyLimits = { memoryPages: 4_096, resultBytes: 1_048_576 };
+/** A larger result is no decision. */
+const resultBytesMax = 1_048_576;
+const wasmPageBytes = 65_536;
 /** For documents that are read as values: control requests and attestations. */
 const jsonLimits = { depthMax: 64 };
 /** In challenges: RFC 9110 section 11.5. */
@@ -100,6 +104,7 @@ async function start(config: Config, effects: Effects, opened: Opened): Promise<
   const metrics = new Metrics({ version: effects.version, node: effects.nodeVersion });
   const stores = await openStoresOf(config, effects, metrics);
   opened.push(() => stores.close());
+  await startHostSource(config, effects, stores, opened);
   const decisionLog = await openDecisionLog(config, log, metrics);
   opened.push(() => decisionLog.close());
 
@@ -110,7 +115,7 @@ async function start(config: Config, effects: Effects, opened: Opened): Promise<
     maxAgeMs: config.bundle.max_age_s === undefined ? undefined : config.bundle.max_age_s * 1_000,
     fileBytesMax: bundleBytesMax,
     archiveLimits,
-    policyLimits,
+    policyLimits: policyLimits(config, effects),
     clock,
     log,
     activated: (catalogue) => {
@@ -370,6 +375,27 @@ async function openDecisionLog({ record }: Config, log: OperationalLog, metrics:
   });
 }
 
+/** Device state from the first minute: the machine is read before anybody may ask. */
+async function startHostSource(config: Config, effects: Effects, stores: Stores, opened: Opened): Promise<void> {
+  if (config.device === undefined || config.device.host === null) return;
+  const { id, host } = config.device;
+  const source = new HostSource({
+    deviceId: id,
+    root: '/',
+    intervalMs: host.interval_s * 1_000,
+    baseline: host.baseline,
+    given: {
+      ...(host.image_digest !== undefined && { image_digest: host.image_digest }),
+      ...(host.node_name !== undefined && { node_name: host.node_name }),
+    },
+    signals: stores.signals,
+    clock: effects.clock,
+    log: effects.log,
+  });
+  opened.push(() => source.stop());
+  await source.start();
+}
+
 async function openStoresOf({ store, attestations }: Config, effects: Effects, metrics: Metrics): Promise<Stores> {
   const { clock, log, newId } = effects;
   return openStores({
@@ -389,7 +415,29 @@ async function openStoresOf({ store, attestations }: Config, effects: Effects, m
   });
 }
 
-/** Opens a bundle as a sidecar does, for a look at what it says. @throws BundleRefused */
-export async function loadPolicy(file: string): Promise<PolicyModule> {
-  return PolicyModule.load(await readBundle(await readFile(file), archiveLimits), policyLimits);
+/** Opens a bundle as a sidecar does, for a look at what it says; it may take its time. @throws BundleRefused */
+export async function loadPolicy(file: string, effects: PolicyEffects): Promise<PolicyModule> {
+  const bundle = await readBundle(await readFile(file), archiveLimits);
+  return PolicyModule.load(bundle, {
+    ...timedBy(effects),
+    budgetMs: 60_000,
+    memoryPages: 4_096,
+    resultBytes: resultBytesMax,
+  });
+}
+
+/** What evaluations are timed by. */
+type PolicyEffects = Pick<Effects, 'clock' | 'threadCpuMs'>;
+
+function policyLimits({ decision: { limits } }: Config, effects: PolicyEffects): PolicyLimits {
+  return {
+    memoryPages: Math.ceil(limits.policy_memory_bytes / wasmPageBytes),
+    resultBytes: resultBytesMax,
+    budgetMs: limits.policy_ms,
+    ...timedBy(effects),
+  };
+}
+
+function timedBy({ clock, threadCpuMs }: PolicyEffects): Pick<PolicyLimits, 'monotonicMs' | 'threadCpuMs'> {
+  return { monotonicMs: () => clock.monotonicMs(), threadCpuMs };
 }
