@@ -1,181 +1,142 @@
+import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
-import { parse as parseYaml } from 'yaml';
-import { type BundleRevision, bundleRevision, type PolicyCatalogue } from '../domain/bundle.ts';
+import type { BundleRevision, PolicyCatalogue } from '../domain/bundle.ts';
 import { BundleRefused } from '../domain/errors.ts';
-import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json.ts';
+import type { EpochMs } from '../domain/time.ts';
 import { type Archive, type ArchiveLimits, readArchive } from './read-archive.ts';
+import { isData, readData } from './read-data.ts';
+import { type Manifest, manifestFile, readManifest } from './read-manifest.ts';
+import { type Patch, patchFile, readPatches } from './read-patches.ts';
+import { readSamples, type Sample } from './read-samples.ts';
+import type { Root } from './roots.ts';
+import { type SigningRule, signaturesFile, verifySignature } from './verify-signature.ts';
 
-/** A bundle, read and found whole; not yet tried. */
+/** What every bundle says of itself. */
+export interface BundleFacts {
+  readonly revision: BundleRevision;
+  readonly roots: readonly Root[];
+  readonly sequence: number | undefined;
+  /** Of all it holds but its signature: two archives of one content have the same. */
+  readonly contentDigest: string;
+  /** From the signature; undefined: it has no end of its own. */
+  readonly expiresAt: EpochMs | undefined;
+}
+
+/** A whole bundle: a policy with its data, or data alone. */
+export interface Snapshot extends BundleFacts {
+  readonly kind: 'snapshot';
+  readonly policy: CompiledPolicy | undefined;
+  readonly dataText: string;
+  readonly samples: readonly Sample[];
+}
+
+export interface CompiledPolicy {
+  readonly wasm: Uint8Array;
+  /** What the manifest promises; undefined where it names none and the module's own table counts. */
+  readonly entrypoints: readonly string[] | undefined;
+  /** Entrypoints that earlier revisions had and that are gone on purpose. */
+  readonly retired: readonly string[];
+  readonly catalogue: PolicyCatalogue;
+}
+
+/** Changes to the data of the bundle before it. */
+export interface Delta extends BundleFacts {
+  readonly kind: 'delta';
+  readonly patches: readonly Patch[];
+}
+
+/** A bundle with a policy in it, read and found whole; not yet tried. */
 export interface Bundle {
   readonly revision: BundleRevision;
   readonly wasm: Uint8Array;
   readonly dataText: string;
-  /** What the manifest promises; undefined where it names none and the module's own table counts. */
   readonly entrypoints: readonly string[] | undefined;
   readonly catalogue: PolicyCatalogue;
 }
 
+const unsigned: SigningRule = { required: false, keys: [], scope: undefined };
+
 /**
- * OPA's bundle format, the parts that a compiled bundle needs.
+ * OPA's bundle format, the parts that a compiled bundle needs: one unsigned bundle with a policy.
  *
  * @throws BundleRefused
  * @see OPA documentation, "Bundles", file format
  */
 export async function readBundle(file: Uint8Array, limits: ArchiveLimits): Promise<Bundle> {
+  const contents = await readContents(file, limits, unsigned);
+  if (contents.kind === 'delta') throw new BundleRefused('a delta bundle cannot be activated by itself');
+  const { revision, dataText, policy } = contents;
+  if (policy === undefined) throw new BundleRefused('the bundle holds no policy.wasm');
+  return { revision, wasm: policy.wasm, dataText, entrypoints: policy.entrypoints, catalogue: policy.catalogue };
+}
+
+/**
+ * Reads any bundle, and verifies its signature before anything in it is looked at.
+ *
+ * @throws BundleRefused
+ */
+export async function readContents(
+  file: Uint8Array,
+  limits: ArchiveLimits,
+  signing: SigningRule,
+): Promise<Snapshot | Delta> {
   const archive = await readArchive(file, limits);
-  if (archive.has('.signatures.json'))
-    throw new BundleRefused('the bundle is signed, and no verification key is configured');
-  if (archive.has('patch.json')) throw new BundleRefused('a delta bundle cannot be activated by itself');
+  if (archive.size === 0) throw new BundleRefused('the archive is empty');
+  const isDelta = archive.has(patchFile);
+  // Deltas cannot be signed (`opa sign` knows none): where signing is required, one is somebody else's word.
+  if (isDelta && signing.required)
+    throw new BundleRefused('the bundle is a delta, which cannot be signed, and it has to be');
+  const signed = verifySignature(archive, signing);
   const manifest = readManifest(archive);
-  const wasm = archive.get(manifest.module);
-  if (wasm === undefined) throw new BundleRefused(`the bundle holds no ${manifest.module}`);
-  return {
+  const facts = {
     revision: manifest.revision,
-    wasm,
+    roots: manifest.roots,
+    sequence: manifest.sequence,
+    contentDigest: contentDigest(archive),
+    expiresAt: signed?.expiresAt,
+  };
+  if (isDelta) return { kind: 'delta', ...facts, patches: patchesIn(archive, manifest) };
+  return {
+    kind: 'snapshot',
+    ...facts,
+    policy: policyIn(archive, manifest),
     dataText: readData(archive, manifest.roots),
-    entrypoints: manifest.entrypoints,
-    catalogue: manifest.catalogue,
+    samples: readSamples(archive, manifest.samplesText),
   };
 }
 
-interface Manifest {
-  readonly revision: BundleRevision;
-  readonly roots: readonly string[];
-  readonly module: string;
-  readonly entrypoints: readonly string[] | undefined;
-  readonly catalogue: PolicyCatalogue;
+function patchesIn(archive: Archive, manifest: Manifest): readonly Patch[] {
+  const other = [...archive.keys()].find((name) => ![patchFile, manifestFile, signaturesFile].includes(name));
+  if (other !== undefined)
+    throw new BundleRefused(
+      `a delta bundle holds patches and nothing else, and this one ${JSON.stringify(other.slice(0, 100))}`,
+    );
+  return readPatches(archive.get(patchFile) ?? Buffer.alloc(0), manifest.roots);
 }
 
-function readManifest(archive: Archive): Manifest {
-  const text = archive.get('.manifest');
-  const manifest = text === undefined ? {} : parsed(text, '.manifest');
-  if (!isJsonObject(manifest)) throw new BundleRefused('.manifest is no object');
-  const revision = member(manifest, 'revision') ?? '';
-  if (typeof revision !== 'string' || revision.length > 256)
-    throw new BundleRefused('.manifest: revision is no short string');
-  const roots = member(manifest, 'roots') ?? [''];
-  if (!isStrings(roots)) throw new BundleRefused('.manifest: roots is no array of strings');
-  const modules = readModules(member(manifest, 'wasm'));
-  return {
-    revision: bundleRevision(revision),
-    roots,
-    ...modules,
-    catalogue: readCatalogue(member(manifest, 'metadata')),
-  };
+function policyIn(archive: Archive, { wasm: named, catalogue, retired }: Manifest): CompiledPolicy | undefined {
+  const name = named?.module ?? 'policy.wasm';
+  const wasm = archive.get(name);
+  const stray = [...archive.keys()].find((one) => one !== name && posix.extname(one) === '.wasm');
+  if (stray !== undefined)
+    throw new BundleRefused(
+      `the bundle holds ${JSON.stringify(stray.slice(0, 100))}, a module that its manifest does not name`,
+    );
+  if (wasm !== undefined) return { wasm, entrypoints: named?.entrypoints, retired, catalogue };
+  if (named !== undefined) throw new BundleRefused(`the bundle holds no ${name}`);
+  const source = [...archive.keys()].find((one) => posix.extname(one) === '.rego');
+  // Passed over in silence, its rules would be missing from what decides.
+  if (source !== undefined || ![...archive.keys()].some(isData))
+    throw new BundleRefused('the bundle holds no policy.wasm; `opa build -t wasm` puts it there');
+  return undefined;
 }
 
-function readModules(wasm: JsonValue | undefined): { module: string; entrypoints: readonly string[] | undefined } {
-  if (wasm === undefined) return { module: 'policy.wasm', entrypoints: undefined };
-  if (!Array.isArray(wasm) || wasm.length === 0) throw new BundleRefused('.manifest: wasm is no list of modules');
-  const modules = new Set<string>();
-  const entrypoints: string[] = [];
-  for (const entry of wasm as readonly JsonValue[]) {
-    const module = isJsonObject(entry) ? member(entry, 'module') : undefined;
-    const entrypoint = isJsonObject(entry) ? member(entry, 'entrypoint') : undefined;
-    if (typeof module !== 'string' || typeof entrypoint !== 'string') {
-      throw new BundleRefused('.manifest: a wasm entry lacks its module or entrypoint');
-    }
-    modules.add(module.replace(/^\/+/, ''));
-    entrypoints.push(entrypoint);
+function contentDigest(archive: Archive): string {
+  const hash = createHash('sha256');
+  for (const name of [...archive.keys()].sort()) {
+    const bytes = archive.get(name);
+    if (name === signaturesFile || bytes === undefined) continue;
+    hash.update(`${name}\0${bytes.length}\0`).update(bytes);
   }
-  const [module, second] = modules;
-  if (module === undefined || second !== undefined)
-    throw new BundleRefused('.manifest: one wasm module is served, and several are named');
-  return { module, entrypoints };
-}
-
-/** `metadata.postern.policies`: policy name to requirement ids. Bundles from elsewhere have none, and no label values either. */
-function readCatalogue(metadata: JsonValue | undefined): PolicyCatalogue {
-  const ours = isJsonObject(metadata) ? member(metadata, 'postern') : undefined;
-  const policies = isJsonObject(ours) ? member(ours, 'policies') : undefined;
-  if (policies === undefined) return { policies: new Map() };
-  if (!isJsonObject(policies)) throw new BundleRefused('.manifest: metadata.postern.policies is no object');
-  const catalogue = new Map<string, readonly string[]>();
-  for (const [policy, requirements] of Object.entries(policies)) {
-    if (!isStrings(requirements))
-      throw new BundleRefused('.manifest: metadata.postern.policies lists what is no requirement');
-    catalogue.set(policy, requirements);
-  }
-  return { policies: catalogue };
-}
-
-/** The data document. One file at the root, which is what `opa build` writes, goes on as its own text, digits and all. */
-function readData(archive: Archive, roots: readonly string[]): string {
-  const files = [...archive.keys()].filter((name) => /^data\.(json|ya?ml)$/.test(posix.basename(name))).sort();
-  const only = files[0] === 'data.json' && files.length === 1 ? archive.get('data.json') : undefined;
-  let data: JsonObject = {};
-  for (const name of files) {
-    const text = archive.get(name) ?? Buffer.alloc(0);
-    const value = name.endsWith('.json') ? parsed(text, name) : parsedYaml(text, name);
-    const directory = posix.dirname(name);
-    data = mounted(data, directory === '.' ? [] : directory.split('/'), value, name);
-  }
-  requireInsideRoots(data, roots);
-  return only === undefined ? JSON.stringify(data) : only.toString('utf8');
-}
-
-function mounted(data: JsonObject, path: readonly string[], value: JsonValue, name: string): JsonObject {
-  const [first, ...rest] = path;
-  if (first === undefined) {
-    if (!isJsonObject(value)) throw new BundleRefused(`${name} is no object`);
-    return united(data, value, name);
-  }
-  const inner = member(data, first) ?? {};
-  if (!isJsonObject(inner)) throw new BundleRefused(`${name} stands below a value that is no object`);
-  return {
-    ...data,
-    [first]:
-      rest.length === 0 && !isJsonObject(value)
-        ? conflictFree(data, first, value, name)
-        : mounted(inner, rest, value, name),
-  };
-}
-
-function conflictFree(data: JsonObject, name: string, value: JsonValue, file: string): JsonValue {
-  if (Object.hasOwn(data, name)) throw new BundleRefused(`${file} collides with other data`);
-  return value;
-}
-
-function united(a: JsonObject, b: JsonObject, name: string): JsonObject {
-  const both = new Map<string, JsonValue>(Object.entries(a));
-  for (const [key, value] of Object.entries(b)) {
-    const before = both.get(key);
-    if (before === undefined) both.set(key, value);
-    else if (isJsonObject(before) && isJsonObject(value)) both.set(key, united(before, value, name));
-    else throw new BundleRefused(`${name} collides with other data`);
-  }
-  return Object.fromEntries(both);
-}
-
-/** Every value stands below a root, or on the way to one. */
-function requireInsideRoots(data: JsonObject, roots: readonly string[]): void {
-  const paths = roots.map((root) => (root === '' ? [] : root.split('/')));
-  const walk = (value: JsonValue, path: readonly string[]): void => {
-    if (paths.some((root) => root.every((segment, index) => path[index] === segment))) return;
-    const onTheWay = paths.some((root) => path.every((segment, index) => root[index] === segment));
-    if (!onTheWay || !isJsonObject(value))
-      throw new BundleRefused(`data.${path.join('.')} stands outside of the bundle's roots`);
-    for (const [key, inner] of Object.entries(value)) walk(inner, [...path, key]);
-  };
-  walk(data, []);
-}
-
-function parsed(text: Buffer, name: string): JsonValue {
-  try {
-    return JSON.parse(text.toString('utf8')) as JsonValue;
-  } catch (cause) {
-    throw new BundleRefused(`${name} is no JSON`, { cause });
-  }
-}
-
-function parsedYaml(text: Buffer, name: string): JsonValue {
-  try {
-    return parseYaml(text.toString('utf8'), { maxAliasCount: 0 }) as JsonValue;
-  } catch (cause) {
-    throw new BundleRefused(`${name} is no YAML`, { cause });
-  }
-}
-
-function isStrings(value: JsonValue): value is readonly string[] {
-  return Array.isArray(value) && value.every((one) => typeof one === 'string');
+  return hash.digest('hex');
 }
