@@ -52,7 +52,7 @@ export interface Doorway {
 const loopbackHosts = ['127.0.0.1', 'localhost', '[::1]'];
 
 /**
- * The decision routes, on `node:http` itself: Express costs more per request than the policy does (bench/floor.ts).
+ * The decision routes, on `node:http` itself: Express about doubles what an answer costs (bench/floor.ts).
  * All doorways share one count of requests in flight.
  */
 export class DecisionListener {

@@ -24,12 +24,9 @@ export async function databaseCase({ play, sidecar, control, folder }: Stage): P
   const pep = new DatabasePep(ask, file);
   const count = 'SELECT count(*) AS people, sum(amount) AS total FROM salary';
 
-  play.tell('Nobody has reported anything about the node or the agent yet.');
+  play.tell('Nobody has vouched for the node or the agent yet.');
   const unknown = await pep.query(asked('payroll'), count);
-  play.answered(asked('payroll'), unknown.answer, {
-    effect: 'deny',
-    codes: ['device_compliant', 'device_report_fresh'],
-  });
+  play.answered(asked('payroll'), unknown.answer, { effect: 'deny', codes: ['device_compliant', 'risk_low'] });
   play.expect('no statement ran', isRefusedBy('sidecar', unknown.outcome));
 
   play.tell('The device manager reports the node compliant, the risk engine the agent at low risk.');
@@ -65,6 +62,14 @@ export async function databaseCase({ play, sidecar, control, folder }: Stage): P
   const drifted = await pep.query(asked('payroll'), count);
   play.answered(asked('payroll'), drifted.answer, { effect: 'deny', codes: ['device_compliant'] });
   play.expect('no statement ran', isRefusedBy('sidecar', drifted.outcome));
+
+  play.tell('The agent claims that all is well, in the sidecar’s own words.');
+  const claim = {
+    ...asked('payroll'),
+    device: { id: node, known: true, compliant: true, age_s: 0 },
+    trust: { risk_level: 'low' },
+  };
+  play.answered(claim, await ask(claim), { effect: 'deny', codes: ['device_compliant'] });
 
   play.tell('The node is mended, and the risk engine sees the agent behave oddly.');
   await control.report('mdm', 'device', node, { compliant: true, disk_encrypted: true });

@@ -35,10 +35,12 @@ export async function entitlementsCase({ play, sidecar, control }: Stage): Promi
     return;
   }
   const { overprivileged, in_use: inUse, not_judged: notJudged, window_days: days } = outcome.review;
-  for (const { identity, granted, narrowed, unused } of overprivileged) {
-    play.show(`${shortId(identity)} holds ${granted.length}, used in ${days} days of its evidence less than that`);
+  for (const { identity, granted, narrowed, unused, kept } of overprivileged) {
+    play.show(`${shortId(identity)} holds more than it used in ${days} days`);
+    play.show(`  holds      ${rights(granted)}`);
     play.show(`  narrow to  ${rights(narrowed)}`);
-    play.show(`  take away  ${rights(unused)}`);
+    if (unused.length > 0) play.show(`  unused     ${rights(unused)}`);
+    for (const right of kept) play.show(`  kept       ${rights([right])}: ${right.because}`);
   }
   for (const identity of inUse) play.show(`${shortId(identity)} uses all that it holds`);
   for (const { identity, because } of notJudged) play.show(`${shortId(identity)} cannot be judged: ${because}`);
@@ -64,5 +66,5 @@ function names(found: readonly { readonly identity: string }[], all: readonly st
 }
 
 function rights(list: readonly Right[]): string {
-  return list.length === 0 ? 'nothing' : list.map(({ action, resource }) => `${action} ${resource}`).join(', ');
+  return list.map(({ action, resource }) => `${action} ${resource}`).join(', ');
 }

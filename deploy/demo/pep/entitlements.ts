@@ -21,6 +21,7 @@ export interface Finding {
   readonly granted: readonly Right[];
   readonly narrowed: readonly Right[];
   readonly unused: readonly Right[];
+  readonly kept: readonly (Right & { readonly because: string })[];
 }
 
 export interface Review {
