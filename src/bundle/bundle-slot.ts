@@ -52,8 +52,9 @@ export class BundleSlot {
   #activatedAt: EpochMs | undefined;
   #triedAt: EpochMs | undefined;
   #fault: BundleRefused | undefined;
-  /** Of the file that was last tried, taken or not: the same bytes are not tried again. */
-  #digest = '';
+  /** Of the bytes that serve, and of those that were refused last: neither is tried again. */
+  #servingDigest = '';
+  #refusedDigest = '';
   /** Cheap signs that the file is still the same one. */
   #signs = '';
   #loading: Promise<void> = Promise.resolve();
@@ -109,40 +110,58 @@ export class BundleSlot {
       const found = await this.#readFile(asked);
       if (found === undefined) return;
       this.#triedAt = clock.now();
+      if (found.digest === this.#servingDigest && this.#serving !== undefined) {
+        // The same bytes, written or touched again: what serves is as current as that.
+        this.#serving = { ...this.#serving, currentAt: found.modifiedAt };
+        this.#fault = undefined;
+        return;
+      }
+      if (found.digest === this.#refusedDigest && !asked) return;
+      this.#refusedDigest = found.digest;
       const serving = await this.#activate(found.bytes, found.modifiedAt);
       this.#serving = serving;
+      this.#servingDigest = found.digest;
+      this.#refusedDigest = '';
       this.#activatedAt = clock.now();
       this.#fault = undefined;
       log.info('a bundle was activated', { bundle: name, revision: serving.revision });
     } catch (cause) {
-      this.#triedAt = clock.now();
-      const fault =
-        cause instanceof BundleRefused ? cause : new BundleRefused('the bundle file cannot be read', { cause });
-      const again = fault.message === this.#fault?.message;
-      this.#fault = fault;
-      this.#options.refused();
-      if (!again) {
-        const served = this.#serving === undefined ? 'none serves' : `revision ${this.#serving.revision} serves on`;
-        log.error(`a bundle was refused; ${served}`, { bundle: name, file: this.#options.file, cause: fault });
-      }
+      this.#refuse(cause instanceof BundleRefused ? cause : unreadable(cause), asked);
     }
   }
 
-  /** @returns undefined if the file is the one that was tried last */
-  async #readFile(asked: boolean): Promise<{ bytes: Buffer; modifiedAt: EpochMs } | undefined> {
-    const { file, fileBytesMax } = this.#options;
-    const handle = await open(file, 'r');
+  #refuse(fault: BundleRefused, asked: boolean): void {
+    const { clock, log, name, file, refused } = this.#options;
+    this.#triedAt = clock.now();
+    const again = fault.message === this.#fault?.message;
+    this.#fault = fault;
+    // A file that is missing is looked for at every interval, and told and counted once.
+    if (again && !asked) return;
+    refused();
+    const served = this.#serving === undefined ? 'none serves' : `revision ${this.#serving.revision} serves on`;
+    log.error(`a bundle was refused; ${served}`, { bundle: name, file, cause: fault });
+  }
+
+  /** @returns undefined if the file is the one that was read last */
+  async #readFile(asked: boolean): Promise<{ bytes: Buffer; digest: string; modifiedAt: EpochMs } | undefined> {
+    const { file, fileBytesMax, clock } = this.#options;
+    const handle = await open(file, 'r').catch((cause: unknown) => {
+      this.#signs = '';
+      this.#refusedDigest = '';
+      throw cause;
+    });
     try {
-      const { ino, size, mtimeMs, ctimeMs } = await handle.stat();
-      const signs = `${ino} ${size} ${mtimeMs} ${ctimeMs}`;
+      const stat = await handle.stat();
+      const signs = `${stat.ino} ${stat.size} ${stat.mtimeMs} ${stat.ctimeMs}`;
       if (!asked && signs === this.#signs) return undefined;
-      if (size > fileBytesMax) throw new BundleRefused(`the file has ${size} bytes; at most ${fileBytesMax} are read`);
-      const bytes = await handle.readFile();
       this.#signs = signs;
+      if (!stat.isFile()) throw new BundleRefused('the bundle is no file');
+      if (stat.size > fileBytesMax)
+        throw new BundleRefused(`the file has ${stat.size} bytes; at most ${fileBytesMax} are read`);
+      const bytes = await handle.readFile();
       const digest = createHash('sha256').update(bytes).digest('hex');
-      if (digest === this.#digest && !(asked && this.#fault !== undefined)) return undefined;
-      this.#digest = digest;
-      return { bytes, modifiedAt: epochMs(Math.round(mtimeMs)) };
+      // A file from the future is no more current than one of now.
+      return { bytes, digest, modifiedAt: epochMs(Math.min(Math.round(stat.mtimeMs), clock.now())) };
     } finally {
       await handle.close();
     }
@@ -164,4 +183,9 @@ export class BundleSlot {
     activated(bundle.catalogue);
     return { revision: bundle.revision, policy, currentAt: modifiedAt };
   }
+}
+
+function unreadable(cause: unknown): BundleRefused {
+  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : 'unknown';
+  return new BundleRefused(`the bundle file cannot be read: ${String(code)}`, { cause });
 }
