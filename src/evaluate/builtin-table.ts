@@ -58,6 +58,21 @@ const families: readonly { readonly names: readonly string[]; readonly load: () 
     load: async () => (await import('./builtins/strings.ts')).builtins,
   },
   {
+    names: [
+      'time.add_date',
+      'time.clock',
+      'time.date',
+      'time.diff',
+      'time.format',
+      'time.now_ns',
+      'time.parse_duration_ns',
+      'time.parse_ns',
+      'time.parse_rfc3339_ns',
+      'time.weekday',
+    ],
+    load: async () => (await import('./builtins/time.ts')).builtins,
+  },
+  {
     names: ['yaml.is_valid', 'yaml.marshal', 'yaml.unmarshal'],
     load: async () => (await import('./builtins/yaml.ts')).builtins,
   },
