@@ -47,6 +47,10 @@ const families: readonly { readonly names: readonly string[]; readonly load: () 
     load: async () => (await import('./builtins/numbers.ts')).builtins,
   },
   {
+    names: ['semver.compare', 'semver.is_valid'],
+    load: async () => (await import('./builtins/semver.ts')).builtins,
+  },
+  {
     names: [
       'indexof_n',
       'sprintf',
@@ -71,6 +75,18 @@ const families: readonly { readonly names: readonly string[]; readonly load: () 
       'time.weekday',
     ],
     load: async () => (await import('./builtins/time.ts')).builtins,
+  },
+  {
+    names: ['units.parse', 'units.parse_bytes'],
+    load: async () => (await import('./builtins/units.ts')).builtins,
+  },
+  {
+    names: ['uri.is_valid', 'uri.parse'],
+    load: async () => (await import('./builtins/uri.ts')).builtins,
+  },
+  {
+    names: ['uuid.parse', 'uuid.rfc4122'],
+    load: async () => (await import('./builtins/uuid.ts')).builtins,
   },
   {
     names: ['yaml.is_valid', 'yaml.marshal', 'yaml.unmarshal'],
