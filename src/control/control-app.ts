@@ -1,3 +1,5 @@
+import { isIPv4, isIPv6 } from 'node:net';
+import { types } from 'node:util';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { asSidecarError, ControlRefused, type ErrorCode, RequestRefused } from '../domain/errors.ts';
 import type { JsonValue } from '../domain/json.ts';
@@ -7,6 +9,7 @@ import { rfc3339Of } from '../domain/time.ts';
 import { grantDocument, heldDocument, isStanding, readApproval, readGrantRequest, readSignals } from './documents.ts';
 import type { Probes } from './probes.ts';
 import { sendProblem } from './problem.ts';
+import { readBody } from './read-body.ts';
 import type { Tokens } from './tokens.ts';
 
 export interface ControlParts {
@@ -43,11 +46,11 @@ export function controlApp(parts: ControlParts): Express {
     response.set('cache-control', 'no-store');
     next();
   });
+  app.use(wellFramed(parts));
   app.use((request, response, next) => {
     if (!parts.probes.answer(request.method, request.path, response)) next();
   });
   app.use(authenticated(parts));
-  app.use(express.raw({ type: () => true, limit: parts.bodyBytesMax, inflate: false }));
   signalRoutes(app, parts);
   grantRoutes(app, parts);
   attestationRoutes(app, parts);
@@ -62,10 +65,12 @@ export function controlApp(parts: ControlParts): Express {
   app.use(() => {
     throw new RequestRefused('route_unknown', 404);
   });
-  app.use((cause: unknown, _request: Request, response: Response, _next: NextFunction) => {
+  app.use((cause: unknown, request: Request, response: Response, _next: NextFunction) => {
     const error = fromExpress(cause) ?? asSidecarError(cause);
     if (error.code === 'internal') parts.log.error('a control request failed', { cause });
     parts.rejected(error.code);
+    // What of the body is unread stays so: the connection ends with the answer.
+    if (!request.complete) response.set('connection', 'close');
     if (!response.headersSent) sendProblem(response, error);
     else response.destroy();
   });
@@ -87,16 +92,42 @@ function route(app: Express, path: string, handles: Partial<Record<Method, Handl
   });
 }
 
+/** Fields that count once; Node keeps the first of two and says nothing. */
+const single = ['authorization', 'content-length', 'content-type', 'content-encoding', 'host'];
+
+/**
+ * What no honest client sends. A browser is none: a page that was made to resolve to this address (DNS rebinding) still
+ * names its own host, and a cross-site request its origin. Unix sockets are out of a browser's reach, and a client may
+ * name any host there.
+ */
+function wellFramed({ headersCountMax }: ControlParts) {
+  return ({ rawHeaders, headers, socket }: Request, _response: Response, next: NextFunction): void => {
+    const names = rawHeaders.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase());
+    if (names.length > headersCountMax) throw new RequestRefused('header_invalid', 431);
+    for (const name of single) {
+      if (names.indexOf(name) !== names.lastIndexOf(name)) throw new RequestRefused('header_invalid', 400, name);
+    }
+    if (headers.origin !== undefined || headers['sec-fetch-site'] === 'cross-site') {
+      throw new RequestRefused('origin_foreign', 403);
+    }
+    if (socket.remoteAddress !== undefined && !isAddressOrLocalhost(headers.host ?? '')) {
+      throw new RequestRefused('host_foreign', 403);
+    }
+    next();
+  };
+}
+
+function isAddressOrLocalhost(host: string): boolean {
+  const [, bracketed, plain = ''] = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:]+))(?::\d{1,5})?$/.exec(host) ?? [];
+  return bracketed === undefined ? plain.toLowerCase() === 'localhost' || isIPv4(plain) : isIPv6(bracketed);
+}
+
 /** @see RFC 6750 section 3: no error code where no credentials were sent */
-function authenticated({ tokens, headersCountMax }: ControlParts) {
-  return async (request: Request, response: Response, next: NextFunction): Promise<void> => {
-    const { rawHeaders } = request;
-    if (rawHeaders.length > headersCountMax * 2) throw new RequestRefused('header_invalid', 431);
-    const sent = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'authorization').length;
-    if (sent > 1) throw new RequestRefused('header_invalid', 400, 'Authorization stands twice');
-    const principal = await tokens.principalOf(request.headers.authorization);
+function authenticated({ tokens }: ControlParts) {
+  return async ({ headers }: Request, response: Response, next: NextFunction): Promise<void> => {
+    const principal = await tokens.principalOf(headers.authorization);
     if (principal === undefined) {
-      const error = sent === 0 ? '' : ', error="invalid_token"';
+      const error = headers.authorization === undefined ? '' : ', error="invalid_token"';
       response.set('www-authenticate', `Bearer realm="postern control"${error}`);
       throw new RequestRefused('unauthenticated', 401);
     }
@@ -113,7 +144,7 @@ function principalOf(response: Response): string {
 
 function signalRoutes(app: Express, parts: ControlParts): void {
   const put: Handle = async (request, response) => {
-    const results = await parts.signals.put(readSignals(bodyOf(request, parts)));
+    const results = await parts.signals.put(readSignals(await bodyOf(request, parts)));
     response.json({ results });
   };
   route(app, '/v1/signals', { POST: put, PUT: put });
@@ -167,7 +198,7 @@ function grantRoutes(app: Express, parts: ControlParts): void {
       response.json({ grants: page.map(grantDocument), ...(last !== undefined && { after: last }) });
     },
     POST: async (request, response) => {
-      const made = await grants.request(readGrantRequest(bodyOf(request, parts), principalOf(response)));
+      const made = await grants.request(readGrantRequest(await bodyOf(request, parts), principalOf(response)));
       response.status(201).location(`/v1/grants/${made.grant.id}`).json(grantDocument(made));
     },
   });
@@ -179,8 +210,8 @@ function grantRoutes(app: Express, parts: ControlParts): void {
   });
   route(app, '/v1/grants/:id/approve', {
     POST: async (request, response) => {
-      const body = request.body as unknown;
-      const named = body instanceof Uint8Array && body.length > 0 ? readApproval(bodyOf(request, parts)) : undefined;
+      const hasBody = request.headers['content-length'] !== '0' && request.headers['content-type'] !== undefined;
+      const named = hasBody ? readApproval(await bodyOf(request, parts)) : undefined;
       response.json(grantDocument(await grants.approve(String(request.params['id']), principalOf(response), named)));
     },
   });
@@ -199,7 +230,7 @@ function attestationRoutes(app: Express, parts: ControlParts): void {
   });
   route(app, '/v1/attestations', {
     POST: async (request, response) => {
-      const kept = await parts.attestations.attach(bodyOf(request, parts));
+      const kept = await parts.attestations.attach(await bodyOf(request, parts));
       response.status(201).json({ attestations: kept.map(document) });
     },
   });
@@ -212,35 +243,18 @@ function attestationRoutes(app: Express, parts: ControlParts): void {
   });
 }
 
-function bodyOf(request: Request, { parseJson }: ControlParts): JsonValue {
+async function bodyOf(request: Request, parts: ControlParts): Promise<JsonValue> {
   const type = request.headers['content-type'] ?? '';
   if (
     !/^application\/(json|vnd\.in-toto\+json|vnd\.dsse\.envelope\.v1\+json)\s*(;\s*charset="?utf-8"?\s*)?$/i.test(type)
   ) {
     throw new RequestRefused('content_type_unsupported', 400);
   }
-  const body = request.body as unknown;
-  return parseJson(body instanceof Uint8Array ? body : new Uint8Array());
+  return parts.parseJson(await readBody(request, parts.bodyBytesMax));
 }
 
-/** Express's own refusals, by the codes that everything else has. */
+/** A path that cannot be percent-decoded is the one fault that Express finds by itself. */
 function fromExpress(cause: unknown): RequestRefused | undefined {
-  if (typeof cause !== 'object' || cause === null || !('type' in cause)) {
-    // A path that cannot be percent-decoded.
-    return cause instanceof URIError ||
-      (typeof cause === 'object' && cause !== null && 'name' in cause && cause.name === 'URIError')
-      ? new RequestRefused('target_invalid', 400)
-      : undefined;
-  }
-  switch (cause.type) {
-    case 'entity.too.large':
-      return new RequestRefused('body_too_large', 413);
-    case 'encoding.unsupported':
-      return new RequestRefused('content_encoding_unsupported', 415);
-    case 'request.aborted':
-    case 'request.size.invalid':
-      return new RequestRefused('body_cut_short', 400);
-    default:
-      return undefined;
-  }
+  const isUndecodable = types.isNativeError(cause) && cause.name === 'URIError';
+  return isUndecodable ? new RequestRefused('target_invalid', 400) : undefined;
 }

@@ -3,7 +3,8 @@ import { Compile } from 'typebox/compile';
 import { ControlRefused, type ErrorCode } from '../domain/errors.ts';
 import { type Grant, type GrantRequest, grantStandings, type StandingGrant, usesLeft } from '../domain/grant.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
-import { type AboutKind, aboutKinds, type Held, type Signal } from '../domain/signal.ts';
+import { printable } from '../domain/printable.ts';
+import { type AboutKind, aboutKinds, type Held, ownSources, type Signal } from '../domain/signal.ts';
 import { type EpochMs, parseRfc3339, rfc3339Of } from '../domain/time.ts';
 
 /** What control requests and answers look like; one definition gives type, check and JSON Schema. Unknown members are refused. */
@@ -33,7 +34,8 @@ export const grantRequestSchema = Type.Object(
     reason: text,
     ttl_s: Type.Number(),
     not_before: Type.Optional(text),
-    max_uses: Type.Optional(Type.Number()),
+    // Said in so many words: a limit that was forgotten must not become none.
+    max_uses: Type.Union([Type.Number(), Type.Literal('unlimited')]),
   },
   closed,
 );
@@ -45,17 +47,42 @@ const approval = Compile(approvalSchema);
 /** A compiled check, as far as it is used here. */
 interface Check {
   Check(value: unknown): boolean;
-  Errors(value: unknown): readonly { readonly instancePath: string; readonly message: string }[];
+  Errors(value: unknown): readonly Fault[];
 }
 
-/** @throws ControlRefused 400, naming the first member that is amiss */
+interface Fault {
+  readonly keyword: string;
+  /** A JSON pointer. */
+  readonly instancePath: string;
+  readonly message: string;
+  readonly params: object;
+}
+
+/** @throws ControlRefused 400, naming every member that is amiss */
 function checked<T>(check: Check, value: JsonValue, code: ErrorCode, where: string): T {
   if (check.Check(value)) return value as T;
-  const [first] = check.Errors(value);
-  const path = (first?.instancePath ?? '').slice(1).replaceAll('/', '.');
-  const member = `${where}${path}`.replace(/\.$/, '');
-  const what = member === '' ? 'the body' : member.slice(0, 200);
-  throw new ControlRefused(code, 400, `${what} ${first?.message ?? 'is malformed'}`);
+  const faults = check.Errors(value).flatMap((fault) => worded(fault, where));
+  throw new ControlRefused(code, 400, [...new Set(faults)].join('; ') || `${where}the body is malformed`);
+}
+
+function worded({ keyword, instancePath, message, params }: Fault, where: string): readonly string[] {
+  const path = instancePath
+    .slice(1)
+    .split('/')
+    .filter((name) => name !== '');
+  const member = (...more: readonly string[]): string => {
+    const name = printable([...path, ...more].join('.'));
+    return name === '' ? `${where}the body` : `${where}${name.length > 100 ? `${name.slice(0, 100)}…` : name}`;
+  };
+  // Each unknown member is told twice, as such and as a value that nothing may be.
+  if (keyword === 'boolean' || keyword === 'anyOf') return [];
+  if ('additionalProperties' in params && Array.isArray(params.additionalProperties)) {
+    return params.additionalProperties.map((name) => `${member(String(name))} is not a member here`);
+  }
+  if ('requiredProperties' in params && Array.isArray(params.requiredProperties)) {
+    return params.requiredProperties.map((name) => `${member(String(name))} is missing`);
+  }
+  return [`${member()} ${message}`];
 }
 
 function time(value: string | undefined, code: ErrorCode, member: string): EpochMs | undefined {
@@ -82,6 +109,9 @@ function readSignal(body: JsonValue, where: string): Signal {
     'signal_invalid',
     where,
   );
+  if (ownSources.includes(source)) {
+    throw new ControlRefused('signal_invalid', 400, `${where}source is one that only the sidecar itself reports as`);
+  }
   const observedAt = time(observed_at, 'signal_invalid', `${where}observed_at`);
   if (observedAt === undefined) throw new ControlRefused('signal_invalid', 400, `${where}observed_at is missing`);
   const expiresAt = time(expires_at, 'signal_invalid', `${where}expires_at`);
@@ -106,7 +136,7 @@ export function readGrantRequest(body: JsonValue, requestedBy: string): GrantReq
     reason: asked.reason,
     ttlMs: asked.ttl_s * 1_000,
     ...(notBefore !== undefined && { notBefore }),
-    ...(asked.max_uses !== undefined && { maxUses: asked.max_uses }),
+    ...(asked.max_uses !== 'unlimited' && { maxUses: asked.max_uses }),
     requestedBy,
   };
 }
@@ -140,7 +170,9 @@ export function grantDocument({ grant, standing }: StandingGrant): object {
     ...(grant.resourceType !== undefined && { resource_type: grant.resourceType }),
     reason: grant.reason,
     ttl_s: grant.ttlMs / 1_000,
-    ...(grant.maxUses !== undefined && { max_uses: grant.maxUses, uses_left: usesLeft(grant) }),
+    max_uses: grant.maxUses ?? 'unlimited',
+    uses: grant.uses,
+    ...(grant.maxUses !== undefined && { uses_left: usesLeft(grant) }),
     requested_by: grant.requestedBy,
     ...times(grant),
     ...(grant.approver !== undefined && { approver: grant.approver }),

@@ -9,10 +9,9 @@ export interface TokenFile {
   readonly file: string;
 }
 
-interface Held {
-  readonly name: string;
-  readonly file: string;
-  digest: Buffer;
+interface Held extends TokenFile {
+  /** Absent: its file holds no token now, and nothing is one. */
+  digest: Buffer | undefined;
   /** Of the file as it was read last. */
   signs: string;
 }
@@ -22,8 +21,9 @@ const lengthMin = 16;
 const lengthMax = 4_096;
 
 /**
- * Bearer tokens, each in a file of its own that is read again when it changes, so that a rotated one needs no restart.
- * Only digests are kept: comparing those takes one time whatever was sent, and nothing here can leak a token.
+ * Bearer tokens, each in a file of its own that is looked at with every request, so that a new one counts at once and one
+ * that was taken away counts no more. Only digests are kept: comparing those takes one time whatever was sent, and
+ * nothing here can leak a token.
  */
 export class Tokens {
   readonly #held: readonly Held[];
@@ -34,13 +34,16 @@ export class Tokens {
     this.#log = log;
   }
 
-  /** @throws ConfigRefused with every file that holds no token */
+  /** @throws ConfigRefused with every file that holds no token, or another's */
   static async open(files: readonly TokenFile[], log: Log): Promise<Tokens> {
     const faults: string[] = [];
-    const held: Held[] = [];
+    const held: (Held & { readonly digest: Buffer })[] = [];
     for (const { name, file } of files) {
       try {
-        held.push({ name, file, ...(await readToken(file)) });
+        const read = await readToken(file);
+        const twin = held.find(({ digest }) => digest.equals(read.digest));
+        if (twin !== undefined) throw new Error(`it is the token of ${twin.name} too`);
+        held.push({ name, file, ...read });
       } catch (cause) {
         faults.push(`control.tokens: the token of ${name} cannot be used: ${why(cause)}`);
       }
@@ -57,30 +60,34 @@ export class Tokens {
   async principalOf(authorization: string | undefined): Promise<string | undefined> {
     const token = /^Bearer +([A-Za-z0-9\-._~+/]+=*) *$/i.exec(authorization ?? '')?.[1];
     if (token === undefined) return undefined;
-    await this.#refresh();
+    await Promise.all(this.#held.map((held) => this.#refresh(held)));
     const sent = digestOf(token);
-    let principal: string | undefined;
+    const principals: string[] = [];
     // Every one is compared, so that the time tells nothing of which it was.
-    for (const { name, digest } of this.#held) if (timingSafeEqual(digest, sent)) principal = name;
-    return principal;
+    for (const { name, digest } of this.#held) {
+      if (timingSafeEqual(digest ?? never, sent) && digest !== undefined) principals.push(name);
+    }
+    // A token that two hold is nobody's: which of them would have approved?
+    return principals.length === 1 ? principals[0] : undefined;
   }
 
-  async #refresh(): Promise<void> {
-    for (const held of this.#held) {
-      try {
-        if ((await signsOf(held.file)) === held.signs) continue;
-        Object.assign(held, await readToken(held.file));
-        this.#log.info('a control token was read again', { principal: held.name });
-      } catch (cause) {
-        // A file that is being replaced may be missing or empty for a moment: the token that was read last still counts.
-        this.#log.warn('a control token cannot be read; the one before counts', {
-          principal: held.name,
-          reason: why(cause),
-        });
-      }
+  async #refresh(held: Held): Promise<void> {
+    const principal = held.name;
+    try {
+      if ((await signsOf(held.file)) === held.signs) return;
+      Object.assign(held, await readToken(held.file));
+      this.#log.info('a control token was read anew', { principal });
+    } catch (cause) {
+      if (held.digest === undefined) return;
+      held.digest = undefined;
+      held.signs = '';
+      this.#log.warn('a control token is gone; requests with it are refused', { principal, reason: why(cause) });
     }
   }
 }
+
+/** No token's digest: nobody knows text that hashes to it. */
+const never = Buffer.alloc(32);
 
 async function signsOf(file: string): Promise<string> {
   const { ino, size, mtimeMs, ctimeMs } = await stat(file);

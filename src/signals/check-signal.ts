@@ -59,7 +59,7 @@ const known: ReadonlyMap<string, Form> = new Map([
 /**
  * Checks what its type does not say.
  *
- * @param where which of several it is, as the refusal names it, e.g. `signals[3].`; empty for one alone
+ * @param where which of several it is, as the refusal names it, e.g. `[3].`; empty for one alone
  * @throws ControlRefused `signal_invalid`, naming the member
  */
 export function checkSignal(signal: Signal, where: string): void {

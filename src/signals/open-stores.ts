@@ -1,7 +1,7 @@
 import { ControlRefused } from '../domain/errors.ts';
 import type { Log } from '../domain/ports.ts';
 import type { AboutKind } from '../domain/signal.ts';
-import type { Clock, EpochMs } from '../domain/time.ts';
+import { type Clock, rfc3339Of } from '../domain/time.ts';
 import { AttestationTable } from './attestation-table.ts';
 import type { Backing, OpenBacking } from './backing.ts';
 import { Doubt } from './doubt.ts';
@@ -35,12 +35,13 @@ export interface StoresOptions {
   onAttestation(result: 'kept' | 'refused'): void;
 }
 
+/** As the control listener shows it. */
 export interface StoreStatus {
   readonly state: StoreState;
   /** Records that failed their checksum and are in doubt. */
   readonly unreadable: number;
-  /** Since when all is in doubt, because the store was damaged and an empty one took its place. */
-  readonly lostSince: EpochMs | undefined;
+  /** Since when all is in doubt, RFC 3339: the store was damaged, and an empty one took its place. */
+  readonly lost_since?: string;
   readonly bytes: number;
   readonly devices: number;
   readonly subjects: number;
@@ -49,7 +50,7 @@ export interface StoreStatus {
   readonly grants: number;
   readonly attestations: number;
   /** How far the clock that grants end by is ahead of the wall clock. */
-  readonly grantClockAheadMs: number;
+  readonly grant_clock_ahead_s: number;
 }
 
 export interface Stores {
@@ -139,7 +140,7 @@ export async function openStoresOn(open: OpenBacking, options: Omit<StoresOption
     status: () => ({
       state: store.state,
       unreadable: doubt.unreadable,
-      lostSince: doubt.lostSince,
+      ...(doubt.lostSince !== undefined && { lost_since: rfc3339Of(doubt.lostSince) }),
       bytes: store.bytes,
       devices: signals.count('device'),
       subjects: signals.count('subject'),
@@ -147,7 +148,7 @@ export async function openStoresOn(open: OpenBacking, options: Omit<StoresOption
       workloads: signals.count('workload'),
       grants: grants.count,
       attestations: attestations.count,
-      grantClockAheadMs: grants.aheadMs(),
+      grant_clock_ahead_s: grants.aheadMs() / 1000,
     }),
     isReady: () => store.state === 'ok' && doubt.isEmpty,
     acknowledgeLoss: () => doubt.end(store, kept),

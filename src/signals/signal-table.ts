@@ -88,7 +88,7 @@ export class SignalTable implements SignalKeeper {
   async put(signals: readonly Signal[]): Promise<readonly ('changed' | 'unchanged')[]> {
     try {
       for (const [index, signal] of signals.entries()) {
-        checkSignal(signal, signals.length === 1 ? '' : `signals[${index}].`);
+        checkSignal(signal, signals.length === 1 ? '' : `[${index}].`);
       }
       const results = await this.#durable().transact((tx) => signals.map((signal) => this.#take(tx, signal)));
       for (const [index, signal] of signals.entries()) this.#count(signal, results[index] ?? 'unchanged');

@@ -221,7 +221,7 @@ describe('L04 flipped bits', () => {
         expect(held?.find(({ attribute }) => attribute === 'revoked')?.value).toBe(true);
       }
       unreadable += stores.status().unreadable;
-      if (stores.status().lostSince !== undefined) lost += 1;
+      if (stores.status().lost_since !== undefined) lost += 1;
       await closed(stores);
       rmSync(place, { recursive: true });
     }

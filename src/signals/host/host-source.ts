@@ -4,8 +4,8 @@ import type { Signal } from '../../domain/signal.ts';
 import { type Clock, epochMs } from '../../domain/time.ts';
 import { type HostFacts, readHost } from './read-host.ts';
 
-/** The name its reports carry; nobody else may use it. */
-export const hostSourceName = 'host';
+/** The name its reports carry; one of `ownSources`. */
+const hostSourceName = 'host';
 
 export interface HostSourceOptions {
   /** The device that this machine is. */
