@@ -7,6 +7,7 @@ package postern
 #   of the subject only, and takes the use when the decision permits.
 grants_for(action, resource) := [grant |
 	some grant in input.grants
+	_named(grant.id)
 	action.name in grant.actions
 	object.get(grant, "resource_type", resource.type) == resource.type
 	_any_names(grant.resources, resource.id)

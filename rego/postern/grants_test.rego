@@ -55,6 +55,9 @@ test_grants_for_leaves_what_does_not_cover if {
 		{"/resources": null},
 		{"/resource_type": "database"},
 		{"/resource_type": null},
+		{"/id": ""},
+		{"/id": null},
+		{"/id": ["g-1"]},
 	] {
 		shown := testing.changed(grant, change)
 		postern.grants_for(action, resource) == [] with input as {"grants": [shown]}

@@ -99,8 +99,8 @@ function rootsOf({ modules, data }: Sources): readonly string[] {
 
 /**
  * The compiled module, the data and the manifest; not the Rego, from which OPA has taken the entrypoints' rules, so that
- * it says less than the policies do. The revision is the hash of what is served: a change that changes no decision
- * (a comment, a test) is no other revision, and one revision is never two bundles.
+ * it says less than the policies do. The revision is the hash of what is served: one revision is never two bundles, and
+ * a change to tests alone is no other revision.
  */
 async function packed(
   files: ReadonlyMap<string, Buffer>,

@@ -17,8 +17,11 @@ export interface Checked extends Linted {
 }
 
 const stepMs = 5 * 60_000;
-/** Of a single test; OPA's own five seconds are short on a machine that is busy with other things. */
-const testSeconds = 60;
+/**
+ * Not as a bundle: there OPA 1.22 reports lines that no test reaches under another path than those that one does, and
+ * what is missing does not count. OPA's own five seconds for a single test are short on a machine that is busy.
+ */
+const testArguments = ['test', '--format', 'json', '--timeout', '60s'];
 
 /**
  * All that is asked of policies before they are built: formatted, strictly compiled, tested, and sound in what no
@@ -56,7 +59,14 @@ async function unformatted({ directory }: Sources, compiler: Compiler): Promise<
 }
 
 async function uncompiled({ directory }: Sources, compiler: Compiler): Promise<readonly string[]> {
-  const { code, stdout, stderr } = await run(compiler, ['check', '--strict', '--bundle', directory]);
+  const { code, stdout, stderr } = await run(compiler, [
+    'check',
+    '--strict',
+    '--bundle',
+    '--ignore',
+    '.manifest',
+    directory,
+  ]);
   return code === 0 ? [] : lines(stderr === '' ? stdout : stderr);
 }
 
@@ -67,10 +77,7 @@ interface Coverage {
 /** @returns percent of the lines that are served, those of files that no test loads included */
 async function covered(sources: Sources, compiler: Compiler): Promise<number> {
   const { directory } = sources;
-  const ran = await run(compiler, [
-    ...['test', '--bundle', '--coverage', '--format', 'json', '--timeout', `${testSeconds}s`],
-    directory,
-  ]);
+  const ran = await run(compiler, [...testArguments, '--coverage', directory]);
   // Tests that were skipped count as failed: nobody would notice them otherwise.
   if (ran.code !== 0) throw new AuthorFault(await testFaults(directory, ran, compiler));
   const { files } = JSON.parse(ran.stdout) as Coverage;
@@ -94,15 +101,7 @@ interface TestResult {
 }
 
 async function testFaults(directory: string, ran: Ran, compiler: Compiler): Promise<readonly string[]> {
-  const again = await run(compiler, [
-    'test',
-    '--bundle',
-    '--format',
-    'json',
-    '--timeout',
-    `${testSeconds}s`,
-    directory,
-  ]);
+  const again = await run(compiler, [...testArguments, directory]);
   if (!again.stdout.trimStart().startsWith('['))
     return [failure('opa test', again.stderr || ran.stderr || again.stdout)];
   const results = JSON.parse(again.stdout) as readonly TestResult[];

@@ -117,13 +117,13 @@ async function keptIn(tools: string, env: Environment, say: (line: string) => vo
 }
 
 async function installed({ env, toolsDirectory, say }: OpaSearch): Promise<Opa> {
-  const go = (await first(onPath('go', env))) ?? (await first(onPath('go', { PATH: '/usr/local/go/bin' })));
+  const go = await first(onPath('go', env));
   if (go === undefined) {
     throw new AuthorFault([
       'OPA 1.22 is needed to build policies, and neither it nor Go was found. One of these will do:',
       `  - put the opa ${opaVersion} binary of OPA's releases on PATH, or name it in OPA`,
       '  - put it in as .tools/bin/opa, with the opa.sha256 that its release publishes beside it',
-      '  - install Go; OPA is then built from its module',
+      '  - put Go on PATH; OPA is then built from its module',
       'The committed bundle serves without any of them.',
     ]);
   }

@@ -62,7 +62,7 @@ export async function parseModule(opa: Opa, file: string, env: Environment): Pro
     ['parse', '--format', 'json', '--json-include', 'locations,comments', file],
     { env, timeoutMs: parseMs },
   );
-  if (code !== 0) throw new AuthorFault([(stderr || stdout).trim()]);
+  if (code !== 0) throw new AuthorFault(parseFaults(stderr || stdout));
   // The compiler's own output: its shape is this version's, which is pinned.
   const parsed = JSON.parse(stdout) as {
     readonly package: { readonly path: readonly Term[] };
@@ -75,6 +75,15 @@ export async function parseModule(opa: Opa, file: string, env: Environment): Pro
     imports: parsed.imports ?? [],
     rules: parsed.rules ?? [],
   };
+}
+
+/** The compiler reports faults as JSON too; as lines, editors and CI find their places. */
+function parseFaults(text: string): readonly string[] {
+  if (!text.trimStart().startsWith('{')) return [text.trim()];
+  const { errors } = JSON.parse(text) as {
+    readonly errors: readonly { readonly message: string; readonly code: string; readonly location: Location }[];
+  };
+  return errors.map(({ message, code, location }) => `${location.file}:${location.row}: ${code}: ${message}`);
 }
 
 export function isTerm(node: unknown): node is Term {

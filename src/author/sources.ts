@@ -23,11 +23,19 @@ export async function readSources(directory: string): Promise<Sources> {
   const files = (await filesBelow(directory, '')).toSorted();
   const served = files.filter((name) => !name.startsWith(`${testingDirectory}/`));
   const modules = served.filter((name) => name.endsWith('.rego') && !name.endsWith('_test.rego'));
+  const data = served.filter((name) => /(^|\/)data\.(json|ya?ml)$/.test(name));
+  const stray = served.filter((name) => /\.(json|ya?ml)$/.test(name) && !data.includes(name));
+  if (stray.length > 0) {
+    // A test would see them, since OPA loads every such file for tests, and the bundle would not hold them.
+    throw new AuthorFault(
+      stray.map((name) => `${join(directory, name)}: data of a bundle is named data.json or data.yaml`),
+    );
+  }
   if (modules.length === 0) throw new AuthorFault([`${directory} holds no Rego to build`]);
   return {
     directory,
     modules,
-    data: served.filter((name) => /(^|\/)data\.(json|ya?ml)$/.test(name)),
+    data,
     tests: files.filter((name) => name.endsWith('.rego') && !modules.includes(name)),
     manifest: files.includes('.manifest') ? await readFile(join(directory, '.manifest'), 'utf8') : undefined,
   };

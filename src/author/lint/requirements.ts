@@ -74,19 +74,22 @@ function lintRequirement(id: string, value: Term, location: Location): readonly 
   const members = membersOf(value);
   if (members === undefined) return [finding('requirement_shape', location, `${id} is no object literal`)];
   const findings: Finding[] = [];
-  const texts = new Map<string, string>();
+  const texts = new Map<string, string | undefined>();
   for (const [key, inner] of members) {
     const name = stringOf(key);
     const text = stringOf(inner);
     const at = key.location ?? location;
     if (name === undefined || !requirementMembers.has(name)) {
       findings.push(finding('requirement_shape', at, `${id} has a member that is none of otherwise, message, remedy`));
-    } else if (text === undefined || text === '') {
-      findings.push(finding('requirement_shape', at, `${id}: ${name} is no literal text`));
-    } else texts.set(name, text);
+    } else {
+      if (text === undefined || text === '') {
+        findings.push(finding('requirement_shape', at, `${id}: ${name} is no literal text`));
+      }
+      texts.set(name, text);
+    }
   }
   const otherwise = texts.get('otherwise');
-  if (otherwise === undefined || !effects.has(otherwise)) {
+  if (!texts.has('otherwise') || (otherwise !== undefined && !effects.has(otherwise))) {
     findings.push(
       finding('requirement_shape', location, `${id}: otherwise is none of allow, deny, step_up, constrain`),
     );
