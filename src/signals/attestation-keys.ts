@@ -1,5 +1,6 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { types } from 'node:util';
 import { ConfigRefused } from '../domain/errors.ts';
 import { type AttestationKey, attestationKeyFault } from './verify-attestation.ts';
 
@@ -31,7 +32,7 @@ async function readKey(file: string): Promise<KeyObject | string> {
   try {
     return createPublicKey(await readFile(file));
   } catch (cause) {
-    return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
+    return types.isNativeError(cause) && 'code' in cause && cause.code === 'ENOENT'
       ? 'has no file'
       : 'cannot be read as a PEM public key';
   }

@@ -193,8 +193,9 @@ function merged(before: readonly Held[], signal: Signal): readonly Held[] | unde
   return [...after].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, held]) => held);
 }
 
+/** A source has no blanks in its name. */
 function heldKey({ source, attribute }: Held): string {
-  return JSON.stringify([source, attribute]);
+  return `${source} ${attribute}`;
 }
 
 function encodeEntry({ kind, id, held }: Entry): JsonValue {
