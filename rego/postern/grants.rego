@@ -56,7 +56,15 @@ pattern_names(pattern, id) if {
 _literal_segment(segment) if {
 	not segment in {"", ".", ".."}
 	every character in split(segment, "") {
-		character >= " "
-		not character in {"/", "\\", "%", "\u007f"}
+		not character in {"/", "\\", "%"}
+		_no_control(character)
 	}
 }
+
+# Unicode's control characters are U+0000 to U+001F and U+007F to U+009F.
+_no_control(character) if {
+	character >= " "
+	character < "\u007f"
+}
+
+_no_control(character) if character > "\u009f"
