@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, readdir, rm, stat, symlink } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rm, stat, symlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +11,8 @@ export const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** What a reader's clone does not share with the work tree. A build would replace the link to `dist`, not what it names. */
 const own = new Set(['.git', '.postern', 'coverage']);
+/** What commands on the pages may write to. */
+const copied = new Set(['bundles', 'rego']);
 const readyWithinMs = 60_000;
 
 /**
@@ -34,8 +36,10 @@ export class Terminal {
     await requireInstalled();
     const folder = await mkdtemp(join(tmpdir(), 'postern-docs-'));
     for (const name of await readdir(root)) {
-      if (!own.has(name) || name === 'node_modules' || name === 'dist')
-        await symlink(join(root, name), join(folder, name));
+      if (own.has(name)) continue;
+      if (copied.has(name))
+        await cp(join(root, name), join(folder, name), { recursive: true, preserveTimestamps: true });
+      else await symlink(join(root, name), join(folder, name));
     }
     const [decision, control] = [await freePort(), await freePort()];
     const ports = new Map([
