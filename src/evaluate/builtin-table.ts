@@ -47,6 +47,17 @@ const families: readonly { readonly names: readonly string[]; readonly load: () 
     load: async () => (await import('./builtins/numbers.ts')).builtins,
   },
   {
+    names: [
+      'glob.quote_meta',
+      'regex.find_n',
+      'regex.globs_match',
+      'regex.replace',
+      'regex.split',
+      'regex.template_match',
+    ],
+    load: async () => (await import('./builtins/regex.ts')).builtins,
+  },
+  {
     names: ['semver.compare', 'semver.is_valid'],
     load: async () => (await import('./builtins/semver.ts')).builtins,
   },
