@@ -15,7 +15,7 @@ export const publicMessages = {
   content_encoding_unsupported: 'the Content-Encoding is not supported',
   content_encoding_invalid: 'the body is not what its Content-Encoding says',
   body_too_large: 'the body is larger than the limit',
-  body_too_slow: 'the body did not arrive in time',
+  request_too_slow: 'the request did not arrive in time',
   body_cut_short: 'the body ended before its announced length',
   body_not_utf8: 'the body is not valid UTF-8 without a byte order mark',
   body_not_json: 'the body is not one JSON document',

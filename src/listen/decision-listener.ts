@@ -1,9 +1,9 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { asSidecarError, RequestRefused, type SidecarError } from '../domain/errors.ts';
 import type { Log } from '../domain/ports.ts';
 import type { Answer, RawRequest, Surface, Via } from '../domain/request.ts';
-import { readBody } from './read-body.ts';
+import { brokenBody, readBody } from './read-body.ts';
 import { type Head, isJson, isOwnHost, readHead } from './read-head.ts';
 import { evaluationPath, MethodNotAllowed, route, surfaceOf } from './routes.ts';
 
@@ -50,6 +50,8 @@ export interface Doorway {
 }
 
 const loopbackHosts = ['127.0.0.1', 'localhost', '[::1]'];
+/** How long a connection may stay half open behind an answer, so that a caller who is still sending gets to read it. */
+const lingerMs = 1_000;
 
 /**
  * The decision routes, on `node:http` itself: Express about doubles what an answer costs (bench/floor.ts).
@@ -58,6 +60,9 @@ const loopbackHosts = ['127.0.0.1', 'localhost', '[::1]'];
 export class DecisionListener {
   readonly #options: DecisionListenerOptions;
   readonly #ownHosts: ReadonlySet<string>;
+  /** The response that a connection's bytes go on in: they leave in the order of their requests. */
+  readonly #lastResponses = new WeakMap<Socket, ServerResponse>();
+  readonly #unreadableSockets = new WeakSet<Socket>();
   #inFlight = 0;
   #stopping = false;
 
@@ -81,12 +86,24 @@ export class DecisionListener {
         maxHeaderSize: limits.headerBytes,
         headersTimeout: limits.headerTimeoutMs,
         requestTimeout: limits.headerTimeoutMs + limits.bodyTimeoutMs,
-        connectionsCheckingInterval: 1_000,
+        connectionsCheckingInterval: Math.min(500, Math.ceil(limits.headerTimeoutMs / 4)),
         keepAliveTimeout: limits.keepAliveMs,
+        // Ours to refuse, so that it is counted and worded like everything else.
+        requireHostHeader: false,
       },
       (request, response) => handle(request, response, false),
     );
     server.on('checkContinue', (request, response) => handle(request, response, true));
+    server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
+      const answer = this.#options.refuse(new RequestRefused('header_invalid', 417, 'Expect'), 'http');
+      this.#send(response, answer, undefined, true);
+    });
+    // Node closes the one and answers the other (503), but leaves its connection open; and it counts neither.
+    server.on('drop', () => this.#options.refuse(new RequestRefused('overloaded', 503), 'http'));
+    server.on('dropRequest', (_request: IncomingMessage, socket: Socket) => {
+      this.#options.refuse(new RequestRefused('overloaded', 503), 'http');
+      this.#whenAnswered(socket, () => socket.destroySoon());
+    });
     server.on('clientError', (cause: NodeJS.ErrnoException, socket: Socket) => this.#unreadable(cause, socket));
     // Node drops header fields past this count in silence; ours are counted by readHead, which refuses.
     server.maxHeadersCount = 0;
@@ -103,6 +120,7 @@ export class DecisionListener {
   ): Promise<void> {
     const target = request.url ?? '';
     this.#inFlight += 1;
+    this.#lastResponses.set(request.socket, response);
     let head: Head | undefined;
     try {
       head = readHead(request.rawHeaders, this.#options.limits.headersCount);
@@ -132,6 +150,8 @@ export class DecisionListener {
     const { limits } = this.#options;
     if (this.#stopping) throw new RequestRefused('stopping', 503);
     if (this.#inFlight > limits.inFlight) throw new RequestRefused('overloaded', 503);
+    if (head.host === undefined && request.httpVersionMinor > 0)
+      throw new RequestRefused('header_invalid', 400, 'Host');
     if (door.kind === 'tcp' && !isOwnHost(head.host, this.#ownHosts)) throw new RequestRefused('host_foreign', 403);
     if (head.origin !== undefined) throw new RequestRefused('origin_foreign', 403);
     const found = route(request.method ?? '', target, this.#options.entrypoint);
@@ -163,19 +183,39 @@ export class DecisionListener {
     response.end(answer.body);
   }
 
-  /** Bytes that are no HTTP request: answered if they can be, and the connection ends. */
+  /**
+   * Bytes that are no HTTP request, or came too slowly. The connection ends, but first what was asked on it before is
+   * answered, and then this.
+   */
   #unreadable(cause: NodeJS.ErrnoException, socket: Socket): void {
-    const [status, code] = unreadableAs(cause.code);
-    const answer = this.#options.refuse(new RequestRefused(code, status), 'http');
-    if (!socket.writable || socket.bytesWritten > 0) {
-      // An answer is under way or was given on it; a second one would be read as part of it.
+    // Whatever comes behind unreadable bytes is unreadable too.
+    if (this.#unreadableSockets.has(socket)) return;
+    this.#unreadableSockets.add(socket);
+    if (cause.code === 'ECONNRESET' || !socket.writable) {
+      // The caller has gone; a request that was under way hears of it by itself.
       socket.destroy();
       return;
     }
+    const last = this.#lastResponses.get(socket);
+    if (last !== undefined && !last.writableFinished && !last.req.complete) {
+      last.req.emit(brokenBody, unreadableAs(cause.code, 'body'));
+    } else this.#whenAnswered(socket, () => this.#refuseRaw(socket, unreadableAs(cause.code, 'header')));
+  }
+
+  /** Calls back once the last request that came whole on this connection has had its answer. */
+  #whenAnswered(socket: Socket, call: () => void): void {
+    const last = this.#lastResponses.get(socket);
+    if (last === undefined || last.writableFinished) call();
+    else last.once('close', call);
+  }
+
+  #refuseRaw(socket: Socket, refused: RequestRefused): void {
+    const { status, headers, body } = this.#options.refuse(refused, 'http');
+    const fields = Object.entries({ ...headers, 'content-length': Buffer.byteLength(body), connection: 'close' });
     socket.end(
-      `HTTP/1.1 ${status} ${status === 431 ? 'Request Header Fields Too Large' : status === 408 ? 'Request Timeout' : status === 413 ? 'Content Too Large' : 'Bad Request'}\r\n` +
-        `content-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(answer.body)}\r\nconnection: close\r\n\r\n${answer.body}`,
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${fields.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n${body}`,
     );
+    setTimeout(() => socket.destroy(), lingerMs).unref();
   }
 
   async #close(server: Server): Promise<void> {
@@ -186,18 +226,18 @@ export class DecisionListener {
   }
 }
 
-function unreadableAs(
-  code: string | undefined,
-): [number, 'header_invalid' | 'body_too_slow' | 'target_invalid' | 'body_too_large'] {
+function unreadableAs(code: string | undefined, where: 'header' | 'body'): RequestRefused {
   switch (code) {
+    case 'HPE_INVALID_EOF_STATE':
+      return where === 'body' ? new RequestRefused('body_cut_short', 400) : new RequestRefused('header_invalid', 400);
     case 'HPE_HEADER_OVERFLOW':
-      return [431, 'header_invalid'];
+      return new RequestRefused('header_invalid', 431, 'the header is too long');
     case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
-      return [413, 'body_too_large'];
+      return new RequestRefused('body_too_large', 413);
     case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return [408, 'body_too_slow'];
+      return new RequestRefused('request_too_slow', 408);
     default:
-      return [400, 'header_invalid'];
+      return new RequestRefused('header_invalid', 400);
   }
 }
 

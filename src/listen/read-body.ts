@@ -2,6 +2,9 @@ import type { IncomingMessage } from 'node:http';
 import { gunzip } from 'node:zlib';
 import { RequestRefused } from '../domain/errors.ts';
 
+/** Emitted on a request whose body turns out not to be one: with the RequestRefused that says why. */
+export const brokenBody = 'postern:broken-body';
+
 /** Header fields that may stand once only, as the listener read them. */
 export interface Framing {
   readonly contentLength: string | undefined;
@@ -12,7 +15,8 @@ export interface Framing {
  * A request's body, whole. What is announced too large is refused before it is read; what turns out too large, at the
  * limit. Node itself ends a body that takes too long (`requestTimeout`).
  *
- * @throws RequestRefused `body_too_large` 413, `content_encoding_unsupported` 415, `body_cut_short` 400
+ * @throws RequestRefused `body_too_large` 413, `content_encoding_unsupported` 415, `content_encoding_invalid` and
+ *   `body_cut_short` 400, or what `brokenBody` came with
  */
 export async function readBody(request: IncomingMessage, framing: Framing, bytesMax: number): Promise<Uint8Array> {
   const { contentLength, contentEncoding } = framing;
@@ -25,23 +29,35 @@ export async function readBody(request: IncomingMessage, framing: Framing, bytes
 
 function gather(request: IncomingMessage, bytesMax: number): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    let first: Buffer | undefined;
-    let more: Buffer[] | undefined;
+    let gathered: Buffer = nothing;
     let bytes = 0;
     request.on('data', (chunk: Buffer) => {
+      const before = bytes;
       bytes += chunk.length;
       if (bytes > bytesMax) {
         request.pause();
         reject(new RequestRefused('body_too_large', 413));
-      } else if (first === undefined) first = chunk;
-      else if (more === undefined) more = [first, chunk];
-      else more.push(chunk);
+      } else if (before === 0) gathered = chunk;
+      else {
+        // Copied, not kept in a list: a body may come a byte at a time, and each piece costs a hundred to remember.
+        if (gathered.length < bytes) gathered = grown(gathered.subarray(0, before), Math.min(bytesMax, bytes * 2));
+        chunk.copy(gathered, before);
+      }
     });
-    request.on('end', () => resolve(more === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat(more)));
+    request.on('end', () => resolve(gathered.length === bytes ? gathered : gathered.subarray(0, bytes)));
     // After `end` this settles nothing any more.
+    request.on(brokenBody, reject);
     request.on('close', () => reject(new RequestRefused('body_cut_short', 400)));
     request.on('error', () => reject(new RequestRefused('body_cut_short', 400)));
   });
+}
+
+const nothing = Buffer.alloc(0);
+
+function grown(content: Buffer, bytes: number): Buffer {
+  const larger = Buffer.allocUnsafe(bytes);
+  content.copy(larger);
+  return larger;
 }
 
 /** Bounded by what comes out, whatever the header or the trailer says of it. */
@@ -51,7 +67,7 @@ function inflate(body: Uint8Array, bytesMax: number): Promise<Uint8Array> {
       if (cause === null) resolve(inflated);
       else if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE')
         reject(new RequestRefused('body_too_large', 413));
-      else reject(new RequestRefused('body_cut_short', 400));
+      else reject(new RequestRefused('content_encoding_invalid', 400));
     });
   });
 }

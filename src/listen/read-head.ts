@@ -80,9 +80,13 @@ export function isJson(contentType: string | undefined): boolean {
   );
 }
 
-/** Whether a Host field names this machine: a page of `evil.example` that resolves to 127.0.0.1 must not (DNS rebinding). */
+/**
+ * Whether a Host field names this machine, with any port or none: a page of `evil.example` that resolves to 127.0.0.1
+ * must not (DNS rebinding).
+ */
 export function isOwnHost(host: string | undefined, ownHosts: ReadonlySet<string>): boolean {
-  if (host === undefined) return true; // HTTP/1.0; Node refuses 1.1 without one
-  const name = host.startsWith('[') ? host.slice(0, host.indexOf(']') + 1) : host.split(':', 1)[0];
-  return ownHosts.has((name ?? '').toLowerCase());
+  if (host === undefined) return true; // HTTP/1.0
+  const colon = host.indexOf(':', host.startsWith('[') ? host.indexOf(']') : 0);
+  const name = colon < 0 ? host : host.slice(0, colon);
+  return ownHosts.has(name.toLowerCase()) && (colon < 0 || /^:\d{0,5}$/.test(host.slice(colon)));
 }

@@ -48,6 +48,7 @@ function dataPath(text: string): string {
   } catch {
     throw new RequestRefused('target_invalid', 400);
   }
+  if (/\p{Cc}/u.test(segments.join(''))) throw new RequestRefused('target_invalid', 400);
   if (segments[0] === 'system') throw new RequestRefused('route_unknown', 404);
   // A decoded slash would make two paths of one.
   if (segments.some((segment) => segment.includes('/'))) throw new RequestRefused('route_unknown', 404);
