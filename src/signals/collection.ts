@@ -26,13 +26,8 @@ interface Stored<T> {
   readonly bytes: number;
 }
 
-/** A record on its way to the disk. */
-interface Written<T> extends Stored<T> {
-  readonly text: string;
-}
-
 interface Staged<T> {
-  readonly records: Map<string, Written<T> | undefined>;
+  readonly records: Map<string, Stored<T> | undefined>;
   /** By how much each group grows. */
   readonly counts: Map<string, number>;
   growth: number;
@@ -105,7 +100,10 @@ export class Collection<T> implements Participant {
   }
 
   changes(tx: Transaction): Change[] {
-    return [...this.#recordsOf(tx)].map(([key, written]) => ({ key, text: written?.text }));
+    return [...this.#recordsOf(tx)].map(([key, stored]) => ({
+      key,
+      text: stored === undefined ? undefined : this.#textOf(stored.value),
+    }));
   }
 
   apply(tx: Transaction): void {
@@ -146,16 +144,15 @@ export class Collection<T> implements Participant {
         before === undefined || this.#options.reconcile === undefined
           ? value
           : this.#options.reconcile(before.value, value);
-      const written = this.#written(reconciled);
-      this.#put(key, written);
-      if (written.text !== text) corrections.push({ key, text: written.text });
+      this.#put(key, this.#written(reconciled));
+      const kept = this.#textOf(reconciled);
+      if (kept !== text) corrections.push({ key, text: kept });
     }
     return { unreadable, corrections };
   }
 
-  #written(value: T): Written<T> {
-    const text = this.#textOf(value);
-    return { value, text, bytes: Buffer.byteLength(text) };
+  #written(value: T): Stored<T> {
+    return { value, bytes: Buffer.byteLength(this.#textOf(value)) };
   }
 
   #textOf(value: T): string {
@@ -168,11 +165,11 @@ export class Collection<T> implements Participant {
     return tx.batch === undefined ? this.#stored.get(key) : this.#storedIn(tx.batch, key);
   }
 
-  #recordsOf(tx: Transaction): Iterable<[string, Written<T> | undefined]> {
+  #recordsOf(tx: Transaction): Iterable<[string, Stored<T> | undefined]> {
     return this.#staged.get(tx)?.records ?? [];
   }
 
-  #change(tx: Transaction, key: string, after: Written<T> | undefined): void {
+  #change(tx: Transaction, key: string, after: Stored<T> | undefined): void {
     let staged = this.#staged.get(tx);
     if (staged === undefined) {
       staged = { records: new Map(), counts: new Map(), growth: 0 };
@@ -201,7 +198,7 @@ export class Collection<T> implements Participant {
   #put(key: string, after: Stored<T> | undefined): void {
     const before = this.#stored.get(key);
     if (after === undefined) this.#stored.delete(key);
-    else this.#stored.set(key, { value: after.value, bytes: after.bytes });
+    else this.#stored.set(key, after);
     this.#bytes += (after?.bytes ?? 0) - (before?.bytes ?? 0);
     this.#recount(this.#counts, before, after);
     this.#options.changed?.(key, before?.value, after?.value);
