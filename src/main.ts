@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { buffer } from 'node:stream/consumers';
 import { readArguments } from './cli/arguments.ts';
+import { build } from './cli/build.ts';
 import { checkConfig } from './cli/check-config.ts';
 import { dispatch } from './cli/dispatch.ts';
 import { type CliEffects, exitCodes } from './cli/effects.ts';
@@ -22,6 +23,12 @@ const graceMs = 20_000;
 /** What a second SIGTERM leaves: still time to write what was acknowledged. */
 const hurryMs = 500;
 
+/** @see process.threadCpuUsage, in microseconds */
+const threadCpuMs = (): number => {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1_000;
+};
+
 const clock: Clock = { now: () => epochMs(Date.now()), monotonicMs: () => performance.now() };
 
 const effects: CliEffects = {
@@ -33,6 +40,7 @@ const effects: CliEffects = {
   directory: process.cwd(),
   isTerminal: process.stdout.isTTY === true,
   clock,
+  threadCpuMs,
 };
 
 /** Runs the sidecar until it is told to stop. */
@@ -74,7 +82,14 @@ async function serve(args: readonly string[]): Promise<number> {
   process.on('unhandledRejection', onFault);
 
   try {
-    sidecar = await startSidecar(config, { clock, newId: randomUUID, log, version, nodeVersion: process.version });
+    sidecar = await startSidecar(config, {
+      clock,
+      newId: randomUUID,
+      threadCpuMs,
+      log,
+      version,
+      nodeVersion: process.version,
+    });
     log.info('ready to decide', { config: path, ...sidecar.addresses });
     if (asked) stop(exitCodes.ok, hurryMs);
   } catch (cause) {
@@ -92,8 +107,8 @@ async function serve(args: readonly string[]): Promise<number> {
 process.exitCode = await dispatch(process.argv.slice(2), effects, {
   serve,
   'check-config': checkConfig,
-  explain: (args, cli) => explain(args, cli, { loadPolicy }),
-  build: async () => exitCodes.failure,
+  explain: (args, cli) => explain(args, cli, { loadPolicy: (file) => loadPolicy(file, cli) }),
+  build,
   health,
   version: printVersion,
 });

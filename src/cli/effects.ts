@@ -12,6 +12,8 @@ export interface CliEffects {
   /** Whether `out` is a terminal. */
   readonly isTerminal: boolean;
   readonly clock: Clock;
+  /** Processor time of this thread. */
+  readonly threadCpuMs: () => number;
 }
 
 /** What a command ends with; the process's exit code. */

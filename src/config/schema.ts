@@ -145,6 +145,18 @@ export const configSchema = Type.Object(
       ),
       limits: section('Limits of the decision listeners, together.', {
         ...listenerLimits(1024),
+        policy_ms: integer(
+          1,
+          60_000,
+          25,
+          'Most processor time one evaluation of a policy may take; past it the decision is deny `policy_budget_spent`.',
+        ),
+        policy_memory_bytes: integer(
+          mebibyte,
+          2048 * mebibyte,
+          256 * mebibyte,
+          'Most memory one evaluation may take beyond the data, past which it fails and the decision is deny `policy_failed`.',
+        ),
         in_flight: integer(1, 65_536, 512, 'Most requests being decided at one time; more are answered 503.'),
         requests_per_socket: integer(1, 1_000_000_000, 100_000, 'Requests on one connection before it is closed.'),
       }),

@@ -11,6 +11,16 @@ import { writeJson, writeValue } from './values/write-value.ts';
 /** Patterns and schemas of one bundle; what callers send beside them passes through. */
 const keptEntriesMax = 256;
 const keptTextMax = 65_536;
+/** Reading the clock costs about as much as this much work is worth. */
+const unitsPerCheck = 256;
+
+export interface EvaluationTime {
+  /** Of processor time: a thread that was not let run has not spent any. */
+  readonly budgetMs: number;
+  readonly monotonicMs: () => number;
+  /** Processor time of this thread, in milliseconds. */
+  readonly threadCpuMs: () => number;
+}
 
 export interface HostedBuiltin {
   readonly name: string;
@@ -22,14 +32,23 @@ export interface HostedBuiltin {
 /** Answers the calls that a policy module leaves to its host, with OPA's meaning. One evaluation at a time. */
 export class BuiltinHost implements BuiltinContext {
   readonly #unitsMax: number;
+  readonly #time: EvaluationTime;
   readonly #kept = new Kept(keptEntriesMax, keptTextMax);
   #table: ReadonlyMap<number, HostedBuiltin> = new Map();
   #given: Nondeterminism | undefined;
   #units = 0;
+  /** Units at which the time is looked at next. */
+  #checkAt = 0;
+  #endsMs = Number.POSITIVE_INFINITY;
+  #beganCpuMs = 0;
 
-  /** @param unitsMax work that builtins may do for one evaluation: see `BuiltinContext.charge` */
-  constructor(unitsMax: number) {
+  /**
+   * @param unitsMax work that builtins may do for one evaluation: see `BuiltinContext.charge`
+   * @param time how long one evaluation may take, and the clock that says so
+   */
+  constructor(unitsMax: number, time: EvaluationTime) {
     this.#unitsMax = unitsMax;
+    this.#time = time;
   }
 
   /** @param table by the number that the module gives each builtin */
@@ -40,6 +59,23 @@ export class BuiltinHost implements BuiltinContext {
   begin(given: Nondeterminism | undefined): void {
     this.#given = given;
     this.#units = 0;
+    this.#checkAt = unitsPerCheck;
+    this.#endsMs = this.#time.monotonicMs() + this.#time.budgetMs;
+    this.#beganCpuMs = this.#time.threadCpuMs();
+  }
+
+  /** What happens between evaluations, such as loading data, has no budget. */
+  end(): void {
+    this.#endsMs = Number.POSITIVE_INFINITY;
+  }
+
+  /** @throws Undecided `policy_budget_spent` */
+  checkTime(): void {
+    const { budgetMs, monotonicMs, threadCpuMs } = this.#time;
+    // The wall clock is the cheaper one to read, and never behind the processor's.
+    if (monotonicMs() > this.#endsMs && threadCpuMs() - this.#beganCpuMs > budgetMs) {
+      throw new Undecided('policy_budget_spent', `the evaluation took more than ${budgetMs} ms`);
+    }
   }
 
   /** @returns the address of the result in the instance's memory; 0 where the call is undefined */
@@ -48,6 +84,7 @@ export class BuiltinHost implements BuiltinContext {
     if (hosted === undefined) throw new Error(`the module calls builtin ${id}, which it does not list`);
     const operands = addresses.map((address) => readValue(instance.dumpValue(address)));
     const result = this.#resultOf(hosted.builtin, operands);
+    this.checkTime();
     if (hosted.recorded) this.#record(hosted.name, operands, result);
     if (result === undefined) return 0;
     return typeof result === 'string' && !result.isWellFormed()
@@ -92,6 +129,10 @@ export class BuiltinHost implements BuiltinContext {
     this.#units += units;
     if (this.#units > this.#unitsMax) {
       throw new Undecided('policy_budget_spent', `builtins did more than ${this.#unitsMax} units of work`);
+    }
+    if (this.#units >= this.#checkAt) {
+      this.#checkAt = this.#units + unitsPerCheck;
+      this.checkTime();
     }
   }
 

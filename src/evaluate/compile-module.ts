@@ -1,11 +1,13 @@
 import { BundleRefused } from '../domain/errors.ts';
+import { metered } from './meter.ts';
 
-/** Bytes to a module: the one place where a policy's code is looked at, and could be changed, before it is compiled. */
+/** Bytes to a module: the one place where a policy's code is looked at, and given a meter, before it is compiled. */
 export async function compileModule(wasm: Uint8Array): Promise<WebAssembly.Module> {
   let module: WebAssembly.Module;
   try {
-    module = await WebAssembly.compile(new Uint8Array(wasm));
+    module = await WebAssembly.compile(metered(wasm));
   } catch (cause) {
+    if (cause instanceof BundleRefused) throw cause;
     throw new BundleRefused(`policy.wasm does not compile: ${cause instanceof Error ? cause.message : String(cause)}`, {
       cause,
     });

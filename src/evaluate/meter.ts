@@ -4,6 +4,8 @@ import { BundleRefused } from '../domain/errors.ts';
 export const fuelExport = 'postern_fuel';
 /** Handed to `opa_builtin0` where the fuel is used up: no builtin of OPA's has this number. */
 export const fuelSpentId = -1;
+/** Handed to it before an instruction that may take long by itself. */
+export const bulkId = -2;
 
 const sections = { type: 1, import: 2, function: 3, table: 4, memory: 5, global: 6, export: 7, start: 8, code: 10 };
 /** The order that the sections stand in (WebAssembly core specification, 5.5.2); 12 is the data count. */
@@ -14,11 +16,12 @@ const magic = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
 const voidBlock = 0x40;
 const i32 = 0x7f;
 
-/** Iterations between two ticks of a loop: few where it calls something, many where each is a handful of instructions. */
-const iterations = { calling: 16, plain: 1_024 };
-/** Work that a function may do unticked for each time it is called; a unit is about 256 bytes of code. */
-const untickedWeightMax = 16;
-const bytesPerWeight = 256;
+/** Work between two ticks, in bytes of code run through: a few microseconds. */
+const bytesPerTick = 16_384;
+/** A loop ticks at every so many iterations, at the most. */
+const iterationsMax = { plain: 1_024, calling: 16 };
+/** Bytes of code that a function may run through unticked for each time it is called, its callees' included. */
+const untickedBytesMax = 4_096;
 const searchDepthMax = 500;
 
 /**
@@ -26,10 +29,10 @@ const searchDepthMax = 500;
  * calls the host, which fills the counter up again or ends the evaluation. Nothing else changes: no index moves, since
  * the host is reached through an import that every OPA module has.
  *
- * Counted are functions that call themselves in a circle, through a table, or do much at once, at each call; and loops,
- * every so many iterations, in a local of their own, which stays in a register. What lies between two counts is bounded
- * by the code's own length. Counting each call and iteration in the global instead costs half an evaluation more
- * (bench/meter.ts); the other ways that were weighed are in docs/architecture.md.
+ * A tick is one off the counter. Functions tick at each call, unless they are short, without loops and call only such:
+ * what those do is bounded by the code's own length. Loops tick every so many iterations, by a count in a local, which
+ * stays in a register. Ticking at each call and iteration instead costs half an evaluation more (bench/meter.ts); the
+ * other ways that were weighed are in docs/architecture.md.
  *
  * @param wasm a module as `opa build -t wasm` writes it
  * @throws BundleRefused if it is no such module, or holds instructions that are not known here (SIMD, threads, …): what
@@ -63,26 +66,33 @@ export function metered(wasm: Uint8Array): Uint8Array<ArrayBuffer> {
 
 /** The instructions that are put in. */
 class Toll {
-  /** Ask the host at once: for single instructions that may move a whole memory. */
-  readonly ask: readonly number[];
-  /** If the counter is at nought, ask the host; then take one. */
-  readonly tick: readonly number[];
+  readonly #fuel: readonly number[];
+  readonly #spent: readonly number[];
+  /** For single instructions that may move or make a lot of memory: the host looks at its clock. */
+  readonly bulk: readonly number[];
 
   constructor(fuelGlobal: number, hostCall: number) {
-    const fuel = leb(fuelGlobal);
-    this.ask = [0x41, ...leb(fuelSpentId), 0x41, 0, 0x10, ...leb(hostCall), 0x1a];
-    this.tick = [
-      ...[0x23, ...fuel, 0x45, 0x04, voidBlock, ...this.ask, 0x0b],
-      ...[0x23, ...fuel, 0x41, 1, 0x6b, 0x24, ...fuel],
+    const call = (id: number): readonly number[] => [0x41, ...leb(id), 0x41, 0, 0x10, ...leb(hostCall), 0x1a];
+    this.#fuel = leb(fuelGlobal);
+    this.#spent = call(fuelSpentId);
+    this.bulk = call(bulkId);
+  }
+
+  /** One off the counter; below nought, ask the host. @param scratch a local that nothing else uses */
+  tick(scratch: number): readonly number[] {
+    const local = leb(scratch);
+    return [
+      ...[0x23, ...this.#fuel, 0x41, 1, 0x6b, 0x22, ...local, 0x24, ...this.#fuel],
+      ...[0x20, ...local, 0x41, 0, 0x48, 0x04, voidBlock, ...this.#spent, 0x0b],
     ];
   }
 
   /** Count an iteration in a local; tick at every `every`-th, a power of two. */
-  iteration(local: number, every: number): readonly number[] {
-    const counter = leb(local);
+  iteration(counter: number, scratch: number, every: number): readonly number[] {
+    const local = leb(counter);
     return [
-      ...[0x20, ...counter, 0x41, 1, 0x6a, 0x22, ...counter],
-      ...[0x41, ...leb(every - 1), 0x71, 0x45, 0x04, voidBlock, ...this.tick, 0x0b],
+      ...[0x20, ...local, 0x41, 1, 0x6a, 0x22, ...local],
+      ...[0x41, ...leb(every - 1), 0x71, 0x45, 0x04, voidBlock, ...this.tick(scratch), 0x0b],
     ];
   }
 }
@@ -91,6 +101,8 @@ class Toll {
 interface Site {
   readonly at: number;
   readonly kind: 'loop' | 'bulk';
+  /** Of a loop: where it ends, and whether it calls anything. */
+  end: number;
   calls: boolean;
 }
 
@@ -141,7 +153,7 @@ function readBody(bytes: Uint8Array, parameters: number): Body {
     const instruction = readInstruction(reader);
     switch (instruction.kind) {
       case 'loop': {
-        const site: Site = { at: reader.at, kind: 'loop', calls: false };
+        const site: Site = { at: reader.at, kind: 'loop', end: reader.at, calls: false };
         sites.push(site);
         open.push(site);
         break;
@@ -149,16 +161,18 @@ function readBody(bytes: Uint8Array, parameters: number): Body {
       case 'block':
         open.push(undefined);
         break;
-      case 'end':
-        open.pop();
+      case 'end': {
+        const closed = open.pop();
+        if (closed !== undefined) closed.end = at;
         break;
+      }
       case 'call':
         if (instruction.callee === undefined) callsThroughTable = true;
         else callees.push(instruction.callee);
         for (const site of open) if (site !== undefined) site.calls = true;
         break;
       case 'bulk':
-        sites.push({ at, kind: 'bulk', calls: false });
+        sites.push({ at, kind: 'bulk', end: at, calls: false });
         break;
       default:
     }
@@ -167,29 +181,31 @@ function readBody(bytes: Uint8Array, parameters: number): Body {
 }
 
 /**
- * Which functions count their calls. Any circle of calls holds one: the search marks the function that a circle closes
- * in. What is left calls downwards only, and the work of those calls is added up, so that none does much unticked.
+ * Which functions tick at each call: those with loops, with calls through a table, or with more code below them than may
+ * run unticked. Any circle of calls holds one: the search marks the function that a circle closes in.
  */
 function tickedFunctions(bodies: readonly Body[], imported: number): ReadonlySet<number> {
   const ticked = new Set<number>();
   const weights = new Map<number, number>();
   const underWay = new Set<number>();
+  /** @returns bytes of code that a call may run through unticked */
   const weigh = (index: number, depth: number): number => {
     const body = bodies[index];
     const known = weights.get(index);
-    if (body === undefined || ticked.has(index)) return 1;
+    if (body === undefined || ticked.has(index)) return 0;
     if (known !== undefined) return known;
     if (underWay.has(index) || depth > searchDepthMax) {
       ticked.add(index);
-      return 1;
+      return 0;
     }
     underWay.add(index);
-    let weight = 1 + body.bytes.length / bytesPerWeight;
-    for (const callee of body.callees) weight += callee < imported ? 1 : weigh(callee - imported, depth + 1);
+    let weight = body.bytes.length;
+    for (const callee of body.callees) weight += callee < imported ? 0 : weigh(callee - imported, depth + 1);
     underWay.delete(index);
-    if (weight > untickedWeightMax || body.callsThroughTable) ticked.add(index);
+    const loops = body.sites.some(({ kind }) => kind === 'loop');
+    if (loops || body.callsThroughTable || weight > untickedBytesMax) ticked.add(index);
     weights.set(index, weight);
-    return ticked.has(index) ? 1 : weight;
+    return ticked.has(index) ? 0 : weight;
   };
   // One that is marked for the depth of the search is searched from itself as well: circles below it close there.
   for (const index of bodies.keys()) {
@@ -202,20 +218,30 @@ function tickedFunctions(bodies: readonly Body[], imported: number): ReadonlySet
 
 function meteredBody(body: Body, ticked: boolean, toll: Toll): Uint8Array {
   const { bytes, start, localGroups, localsAt, locals, sites } = body;
+  const [plainCounter, callingCounter, scratch] = [locals, locals + 1, locals + 2];
   const pieces: Uint8Array[] = [
     Uint8Array.from(leb(localGroups + 1)),
     bytes.subarray(localsAt, start),
-    Uint8Array.of(1, i32),
+    Uint8Array.of(3, i32),
   ];
-  if (ticked) pieces.push(Uint8Array.from(toll.tick));
+  if (ticked) pieces.push(Uint8Array.from(toll.tick(scratch)));
   let from = start;
-  for (const { at, kind, calls } of sites) {
-    const every = calls ? iterations.calling : iterations.plain;
-    pieces.push(bytes.subarray(from, at), Uint8Array.from(kind === 'loop' ? toll.iteration(locals, every) : toll.ask));
-    from = at;
+  for (const site of sites) {
+    const counter = site.calls ? callingCounter : plainCounter;
+    const toPut = site.kind === 'bulk' ? toll.bulk : toll.iteration(counter, scratch, ticksEvery(site));
+    pieces.push(bytes.subarray(from, site.at), Uint8Array.from(toPut));
+    from = site.at;
   }
   pieces.push(bytes.subarray(from));
   return concatenated(pieces);
+}
+
+/** A power of two: as many iterations as make up a tick's work, by the length of the loop's code. */
+function ticksEvery({ at, end, calls }: Site): number {
+  const most = calls ? iterationsMax.calling : iterationsMax.plain;
+  let every = 1;
+  while (every * 2 <= most && every * 2 * (end - at) <= bytesPerTick) every *= 2;
+  return every;
 }
 
 /** By function of the module itself: how many parameters come before its locals. */
@@ -282,9 +308,11 @@ function readInstruction(reader: Reader): Instruction {
     case 0x23: // global.get
     case 0x24: // global.set
     case 0x3f: // memory.size
-    case 0x40: // memory.grow
       reader.u32();
       return other;
+    case 0x40: // memory.grow
+      reader.u32();
+      return { kind: 'bulk' };
     case 0x10: // call
       return { kind: 'call', callee: reader.u32() };
     case 0x11: // call_indirect

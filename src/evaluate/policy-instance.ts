@@ -1,12 +1,15 @@
 import { createRequire } from 'node:module';
 import { BundleRefused } from '../domain/errors.ts';
 import type { BuiltinHost } from './builtin-host.ts';
+import { bulkId, fuelExport } from './meter.ts';
 import { bytesOf, textOf } from './values/text.ts';
 
 // The SDK's ES module entry leaves some of its exports out; its CommonJS entry has them all.
 const sdk: typeof import('@open-policy-agent/opa-wasm') = createRequire(import.meta.url)('@open-policy-agent/opa-wasm');
 
 export const pageBytes = 65_536;
+/** Between two looks at the clock: tens of microseconds for what policies do, some milliseconds at the very worst. */
+const fuelSlice = 512;
 /** OPA's tag of a string value, and where its length and its bytes' address stand beside it (wasm/src/value.h). */
 const stringTag = 4;
 const stringLengthOffset = 4;
@@ -48,6 +51,8 @@ export class PolicyAborted extends Error {}
 export class PolicyInstance {
   readonly #memory: WebAssembly.Memory;
   readonly #exports: Exports;
+  /** Absent while the module's start function runs, which has what it started with and no more. */
+  readonly #fuel: { value: number } | undefined;
   readonly #pagesAtStart: number;
   readonly #dataAddress: number;
   readonly #heapStart: number;
@@ -75,7 +80,11 @@ export class PolicyInstance {
         },
         // The compiler emits no call of it.
         opa_println: () => undefined,
-        opa_builtin0: (id: number, _context: number) => host.call(this, id, []),
+        opa_builtin0: (id: number, _context: number) => {
+          if (id >= 0) return host.call(this, id, []);
+          host.checkTime();
+          return id === bulkId ? 0 : this.#refuel();
+        },
         opa_builtin1: (id: number, _context: number, a: number) => host.call(this, id, [a]),
         opa_builtin2: (id: number, _context: number, a: number, b: number) => host.call(this, id, [a, b]),
         opa_builtin3: (id: number, _context: number, a: number, b: number, c: number) => host.call(this, id, [a, b, c]),
@@ -84,6 +93,8 @@ export class PolicyInstance {
       },
     });
     this.#exports = instance.exports as unknown as Exports;
+    this.#fuel = fuelIn(instance.exports);
+    this.#fuel.value = fuelSlice;
     checkAbi(instance.exports);
     const policy = new sdk.LoadedPolicy({ instance, module }, this.#memory, 2);
     policy.setData(data);
@@ -164,6 +175,13 @@ export class PolicyInstance {
     return address;
   }
 
+  /** The module has used up what it was given: more, if there is time left. @returns what nobody reads */
+  #refuel(): number {
+    if (this.#fuel === undefined) throw new BundleRefused('policy.wasm does not come to the end of its start function');
+    this.#fuel.value = fuelSlice;
+    return 0;
+  }
+
   #textAt(address: number): string {
     const bytes = this.#view();
     return bytes.toString('utf8', address, bytes.indexOf(0, address));
@@ -193,6 +211,13 @@ function checkAbi(exports: WebAssembly.Exports): void {
   if (major !== 1 || minor === undefined || minor < 2) {
     throw new BundleRefused(`policy.wasm has ABI ${major ?? '?'}.${minor ?? '?'}; 1.2 or newer is needed`);
   }
+}
+
+function fuelIn(exports: WebAssembly.Exports): { value: number } {
+  const fuel = exports[fuelExport];
+  if (typeof fuel !== 'object' || fuel === null || !('value' in fuel))
+    throw new BundleRefused('policy.wasm has no meter');
+  return fuel as { value: number };
 }
 
 function globalIn(exports: WebAssembly.Exports, name: string): number | undefined {

@@ -1,6 +1,6 @@
 import type { BundleRevision } from '../domain/bundle.ts';
 import { BundleRefused, Undecided } from '../domain/errors.ts';
-import { BuiltinHost } from './builtin-host.ts';
+import { BuiltinHost, type EvaluationTime } from './builtin-host.ts';
 import { builtinTable } from './builtin-table.ts';
 import type { Builtin } from './builtins/builtin.ts';
 import { compileModule } from './compile-module.ts';
@@ -19,7 +19,7 @@ const spareDataBytesMax = 1_048_576;
 /** About a second of the slowest builtins. */
 const builtinUnitsMax = 2_000_000;
 
-export interface PolicyLimits {
+export interface PolicyLimits extends EvaluationTime {
   /** Beyond the data, in pages of 64 KiB; past it the module's own allocator fails and the decision stays closed. */
   readonly memoryPages: number;
   readonly resultBytes: number;
@@ -72,7 +72,7 @@ export class PolicyModule {
    */
   static async load(source: PolicySource, limits: PolicyLimits, { builtins }: PolicyHost = {}): Promise<PolicyModule> {
     const module = await compileModule(source.wasm);
-    const host = new BuiltinHost(builtinUnitsMax);
+    const host = new BuiltinHost(builtinUnitsMax, limits);
     const data = new Uint8Array(Buffer.from(source.dataText, 'utf8'));
     let policy: PolicyModule;
     let needed: ReadonlyMap<string, number>;
@@ -130,6 +130,8 @@ export class PolicyModule {
       this.#prepareSpare();
       if (cause instanceof Undecided) throw cause;
       throw new Undecided('policy_failed', `the policy module threw: ${messageOf(cause)}`, { cause });
+    } finally {
+      this.#host.end();
     }
     if (result.length > this.#limits.resultBytes) {
       this.#ready = instance;

@@ -6,11 +6,12 @@ import type { CliEffects } from '../../src/cli/effects.ts';
 import { explain } from '../../src/cli/explain.ts';
 import { BundleRefused } from '../../src/domain/errors.ts';
 import { PolicyModule } from '../../src/evaluate/policy-module.ts';
+import { patientLimits } from '../support/patient-limits.ts';
 import { fakeEffects, repository, soundYaml } from './fake-effects.ts';
 
 const bundleFile = `${repository}bundles/starter.tar.gz`;
 const bundle = await readBundle(readFileSync(bundleFile), { inflatedBytes: 100_000_000, members: 1000 });
-const policy = await PolicyModule.load(bundle, { memoryPages: 4096, resultBytes: 1_048_576 });
+const policy = await PolicyModule.load(bundle, { ...patientLimits, memoryPages: 4096, resultBytes: 1_048_576 });
 
 /** The committed bundle, under the names that the test's configuration and arguments give it. */
 async function loadPolicy(file: string): Promise<PolicyModule> {

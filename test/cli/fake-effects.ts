@@ -23,6 +23,7 @@ export function fakeEffects(files: Readonly<Record<string, string | Uint8Array>>
     directory: '/srv/postern',
     isTerminal: false,
     clock: { now: () => epochMs(1_793_613_600_000), monotonicMs: () => 0 },
+    threadCpuMs: () => 0,
     ...more,
   };
   return { effects, said };

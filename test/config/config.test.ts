@@ -70,6 +70,8 @@ describe('a configuration that names only what it must', () => {
           header_timeout_ms: 10_000,
           body_timeout_ms: 10_000,
           keep_alive_ms: 65_000,
+          policy_ms: 25,
+          policy_memory_bytes: 268_435_456,
           in_flight: 512,
           requests_per_socket: 100_000,
         },

@@ -15,7 +15,13 @@ import { type Case, judge, type Outcome } from './judge.ts';
 
 const folder = import.meta.dirname;
 const filter = process.argv[2] ?? '';
-const limits = { memoryPages: 4_096, resultBytes: 16_777_216 };
+const limits = {
+  memoryPages: 4_096,
+  resultBytes: 16_777_216,
+  budgetMs: 60_000,
+  monotonicMs: () => performance.now(),
+  threadCpuMs: () => process.threadCpuUsage().user / 1_000,
+};
 const now = epochMs(Date.now());
 
 const opa = execFileSync('go', ['list', '-m', '-f', '{{.Dir}}', 'github.com/open-policy-agent/opa'], {

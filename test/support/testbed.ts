@@ -21,10 +21,11 @@ import { KeptLog } from '../fakes/kept-log.ts';
 import { KnownSignals } from '../fakes/known-signals.ts';
 import { TestClock } from '../fakes/test-clock.ts';
 import { compilePolicy } from './compile-policy.ts';
+import { patientLimits } from './patient-limits.ts';
 
 export const agent = 'spiffe://acme.example/agent/report-bot';
 export const archiveLimits = { inflatedBytes: 64 * 1024 * 1024, members: 1_000 };
-export const policyLimits = { memoryPages: 1_024, resultBytes: 65_536 };
+export const policyLimits = { ...patientLimits, memoryPages: 1_024, resultBytes: 65_536 };
 export const listenerLimits: ListenerLimits = {
   bodyBytes: 1_048_576,
   headerBytes: 16_384,
