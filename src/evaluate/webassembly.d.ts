@@ -32,6 +32,8 @@ declare namespace WebAssembly {
   interface MemoryDescriptor {
     initial: number;
     maximum?: number;
+    /** Between threads; needs a maximum. */
+    shared?: boolean;
   }
   class Memory {
     constructor(descriptor: MemoryDescriptor);

@@ -1,0 +1,72 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { BundleRefused } from '../domain/errors.ts';
+import { type Clock, epochMs } from '../domain/time.ts';
+import { GrowingBytes } from './growing-bytes.ts';
+import { type BundleSource, type Fetched, SourceFailed, type Wanted } from './source.ts';
+
+export interface FileSourceOptions {
+  readonly file: string;
+  readonly bytesMax: number;
+  readonly watchMs: number;
+  readonly clock: Clock;
+}
+
+const pieceBytes = 1_048_576;
+
+/** A bundle in a file. Whether it changed is told by its inode, size and times, so that a swapped symlink is seen too. */
+export class FileSource implements BundleSource {
+  readonly shown: string;
+  readonly isLocal = true;
+  readonly #options: FileSourceOptions;
+  #signs = '';
+
+  constructor(options: FileSourceOptions) {
+    this.#options = options;
+    this.shown = options.file;
+  }
+
+  async fetch({ asked }: Wanted): Promise<Fetched> {
+    const { file, bytesMax, clock } = this.#options;
+    const handle = await open(file, 'r').catch((cause: unknown) => {
+      // Once it is back it is read again, whatever its times say.
+      this.#signs = '';
+      throw unreadable(cause);
+    });
+    try {
+      const stat = await handle.stat();
+      const signs = `${stat.ino} ${stat.size} ${stat.mtimeMs} ${stat.ctimeMs}`;
+      if (!asked && signs === this.#signs) return { kind: 'unchanged' };
+      this.#signs = signs;
+      if (!stat.isFile()) throw new BundleRefused('the bundle is no file');
+      if (stat.size > bytesMax)
+        throw new BundleRefused(`the file has ${stat.size} bytes; at most ${bytesMax} are read`);
+      const { bytes, digest } = await read(handle, bytesMax);
+      // A file from the future is no more current than one of now.
+      const currentAt = epochMs(Math.min(Math.round(stat.mtimeMs), clock.now()));
+      return { kind: 'bundle', bytes, digest, etag: undefined, currentAt };
+    } finally {
+      await handle.close();
+    }
+  }
+
+  pauseMs(): number {
+    return this.#options.watchMs;
+  }
+}
+
+export async function read(handle: FileHandle, bytesMax: number): Promise<ReturnType<GrowingBytes['done']>> {
+  const growing = new GrowingBytes(bytesMax);
+  const piece = new Uint8Array(pieceBytes);
+  for (;;) {
+    const { bytesRead } = await handle.read(piece, 0, piece.length).catch((cause: unknown) => {
+      throw unreadable(cause);
+    });
+    if (bytesRead === 0) return growing.done();
+    growing.push(piece.subarray(0, bytesRead));
+  }
+}
+
+export function unreadable(cause: unknown): SourceFailed {
+  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : 'unknown';
+  return new SourceFailed(`the bundle file cannot be read: ${String(code)}`, { cause });
+}

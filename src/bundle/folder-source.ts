@@ -1,0 +1,116 @@
+import { open, readdir, realpath, stat } from 'node:fs/promises';
+import { join, relative, sep } from 'node:path';
+import { BundleRefused } from '../domain/errors.ts';
+import { type Clock, epochMs } from '../domain/time.ts';
+import { read, unreadable } from './file-source.ts';
+import { GrowingBytes } from './growing-bytes.ts';
+import { packed } from './pack-files.ts';
+import { type BundleSource, type Fetched, SourceFailed, type Wanted } from './source.ts';
+
+export interface FolderSourceOptions {
+  readonly directory: string;
+  readonly bytesMax: number;
+  readonly membersMax: number;
+  readonly watchMs: number;
+  readonly clock: Clock;
+}
+
+/** A file of the folder, as it was found. */
+interface Found {
+  readonly name: string;
+  readonly path: string;
+  readonly signs: string;
+  readonly size: number;
+  readonly modifiedMs: number;
+}
+
+/**
+ * A bundle as a folder of its files, as a Kubernetes volume delivers one. It goes on as an archive, so that everything
+ * behind it (signatures, limits, the kept copy) is the same for both.
+ *
+ * A folder that changes while it is read would give half of each: it is taken only if it looks the same afterwards.
+ */
+export class FolderSource implements BundleSource {
+  readonly shown: string;
+  readonly isLocal = true;
+  readonly #options: FolderSourceOptions;
+  #signs = '';
+
+  constructor(options: FolderSourceOptions) {
+    this.#options = options;
+    this.shown = options.directory;
+  }
+
+  async fetch({ asked }: Wanted): Promise<Fetched> {
+    const { bytesMax, clock } = this.#options;
+    const found = await this.#look();
+    const signs = signsOf(found);
+    if (!asked && signs === this.#signs) return { kind: 'unchanged' };
+    const total = found.reduce((sum, { size }) => sum + size, 0);
+    if (total > bytesMax) throw this.#refused(signs, `the folder has ${total} bytes; at most ${bytesMax} are read`);
+    const files = new Map<string, Uint8Array>();
+    for (const { name, path } of found) files.set(name, await contentOf(path, bytesMax));
+    if (signsOf(await this.#look()) !== signs) throw new SourceFailed('the folder changed while it was read');
+    this.#signs = signs;
+    const archive = new GrowingBytes(bytesMax + found.length * 1_024 + 65_536);
+    for (const piece of packed(files)) archive.push(piece);
+    const newest = found.reduce((latest, { modifiedMs }) => Math.max(latest, modifiedMs), 0);
+    const currentAt = epochMs(Math.min(Math.round(newest), clock.now()));
+    return { kind: 'bundle', ...archive.done(), etag: undefined, currentAt };
+  }
+
+  pauseMs(): number {
+    return this.#options.watchMs;
+  }
+
+  #refused(signs: string, message: string): BundleRefused {
+    this.#signs = signs;
+    return new BundleRefused(message);
+  }
+
+  async #look(): Promise<readonly Found[]> {
+    const { directory, membersMax } = this.#options;
+    try {
+      const whole = await realpath(directory);
+      const found: Found[] = [];
+      await this.#lookInto(whole, whole, found, membersMax);
+      return found.sort((a, b) => (a.name < b.name ? -1 : 1));
+    } catch (cause) {
+      this.#signs = '';
+      if (cause instanceof BundleRefused) throw cause;
+      throw unreadable(cause);
+    }
+  }
+
+  async #lookInto(whole: string, folder: string, found: Found[], membersMax: number): Promise<void> {
+    for (const entry of await readdir(folder, { withFileTypes: true })) {
+      // Kubernetes keeps the files of a volume's generation in `..2026_11_…`, and links `..data` to it: not names of ours.
+      if (entry.name.startsWith('..')) continue;
+      const path = await realpath(join(folder, entry.name));
+      if (path !== whole && !path.startsWith(whole + sep))
+        throw new BundleRefused(`${relative(whole, join(folder, entry.name))} leads out of the folder`);
+      const { ino, size, mtimeMs, ctimeMs, ...kind } = await stat(path);
+      if (entry.isDirectory()) await this.#lookInto(whole, path, found, membersMax);
+      else if ((kind.mode & 0o170000) === 0o100000) {
+        const name = relative(whole, join(folder, entry.name)).split(sep).join('/');
+        found.push({ name, path, size, modifiedMs: mtimeMs, signs: `${name} ${ino} ${size} ${mtimeMs} ${ctimeMs}` });
+      } else throw new BundleRefused(`${entry.name} is no plain file`);
+      if (found.length > membersMax) throw new BundleRefused(`the folder has more than ${membersMax} files`);
+    }
+  }
+}
+
+function signsOf(found: readonly Found[]): string {
+  return found.map(({ signs }) => signs).join('\n');
+}
+
+async function contentOf(path: string, bytesMax: number): Promise<Uint8Array> {
+  const handle = await open(path, 'r').catch((cause: unknown) => {
+    throw unreadable(cause);
+  });
+  try {
+    return (await read(handle, bytesMax)).bytes;
+  } finally {
+    await handle.close();
+  }
+}

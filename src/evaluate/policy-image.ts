@@ -1,0 +1,226 @@
+import { createRequire } from 'node:module';
+import { BundleRefused } from '../domain/errors.ts';
+import { compileModule } from './compile-module.ts';
+import { fuelExport, fuelSpentId } from './meter.ts';
+import { ObjectReader } from './object-reader.ts';
+import { withSharedMemory } from './shared-memory.ts';
+
+// The SDK's ES module entry leaves some of its exports out; its CommonJS entry has them all.
+const sdk: typeof import('@open-policy-agent/opa-wasm') = createRequire(import.meta.url)('@open-policy-agent/opa-wasm');
+
+const pageBytes = 65_536;
+/** What a module needs beside its data: its own statics, an evaluation's input and values. */
+const basePages = 64;
+/**
+ * What a document's values take at the most: the text twice, since it stays where it was put, and for each value what
+ * OPA keeps around it (in an array, a number for its place too). Memory that is never written to is not paid for, so
+ * this may be too much; where it is too little the module grows it page by page, which is slow.
+ */
+const bytesPerTextByte = 2.5;
+const bytesPerValue = 190;
+/** Addresses are signed numbers at the module's border: past two gibibytes they would turn negative. */
+const pagesMax = 32_768;
+const fuelWhileLoading = 2 ** 30;
+const stashMinorVersion = 3;
+
+/**
+ * A compiled policy and a memory that holds its data, parsed. It is plain data that goes from one thread to another: one
+ * builds it, which takes seconds for large data, and another makes instances of it, each in well under a millisecond.
+ * Whoever makes instances of it has to be one thread at a time.
+ */
+export interface PolicyImage {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  /** Where the data document lies. */
+  readonly dataAddress: number;
+  /** Where the data ends, and each evaluation begins. */
+  readonly heapStart: number;
+  /** The module's own variables as they were when the data was whole: the lists of free blocks in it are among them. */
+  readonly statics: Uint8Array;
+  /** What `heapStart` was before any patch: how far it has moved since says how much of the data is holes. */
+  readonly firstHeapStart: number;
+  /** How large the memory was when the data was whole; the module keeps account of it in its statics. */
+  readonly pages: number;
+  /** What evaluations may have beyond that. */
+  readonly memoryPages: number;
+}
+
+/** One change to an image's data. */
+export interface DataPatch {
+  readonly op: 'upsert' | 'replace' | 'remove';
+  readonly path: readonly string[];
+  /** JSON text; empty for `remove`. */
+  readonly valueText: string;
+}
+
+/** What of a module's exports is called here. ABI 1.3. */
+interface Exports {
+  opa_malloc(bytes: number): number;
+  opa_free(address: number): void;
+  opa_json_parse(address: number, length: number): number;
+  opa_heap_ptr_get(): number;
+  opa_heap_ptr_set(address: number): void;
+  opa_heap_blocks_stash(): void;
+  opa_heap_blocks_restore(): void;
+  opa_value_add_path(data: number, path: number, value: number): number;
+  opa_value_remove_path(data: number, path: number): number;
+  opa_value_free(value: number): void;
+}
+
+/**
+ * @param data the data document, JSON in UTF-8
+ * @param memoryPages what evaluations may have beyond the data
+ * @throws BundleRefused if the module does not compile, does not start, or does not take the data
+ */
+export async function buildImage(
+  wasm: Uint8Array,
+  data: Uint8Array<ArrayBuffer>,
+  memoryPages: number,
+): Promise<PolicyImage> {
+  const module = await compileModule(withSharedMemory(wasm));
+  const memory = sharedMemory(basePages + Math.ceil(valueBytes(data) / pageBytes), memoryPages);
+  const instance = started(module, memory);
+  const exports = instance.exports as unknown as Exports;
+  const heapBase = exports.opa_heap_ptr_get();
+  try {
+    const policy = new sdk.LoadedPolicy({ instance, module }, memory, 2);
+    policy.setData(data.buffer);
+    return imageOf({ module, memory, dataAddress: policy.dataAddr, memoryPages }, heapBase, instance);
+  } catch (cause) {
+    throw new BundleRefused(`policy.wasm does not take the data: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/**
+ * Another image: this one's data with changes. The old one stays as it is, and may serve meanwhile; its data is copied
+ * as it lies in memory, never read again.
+ *
+ * @throws BundleRefused if a change has nothing to change; what was made of the copy is lost then
+ */
+export function patchImage(image: PolicyImage, patches: readonly DataPatch[]): PolicyImage {
+  const { module, statics, heapStart, dataAddress, memoryPages } = image;
+  const memory = sharedMemory(image.pages, memoryPages);
+  const instance = started(module, memory);
+  const exports = instance.exports as unknown as Exports;
+  if (minorVersion(instance) < stashMinorVersion)
+    throw new BundleRefused(
+      'policy.wasm has an ABI older than 1.3, whose data cannot be changed: publish a whole bundle',
+    );
+  const heapBase = statics.length;
+  const from = new Uint8Array(image.memory.buffer, heapBase, heapStart - heapBase);
+  const bytes = new Uint8Array(memory.buffer);
+  bytes.set(from, heapBase);
+  bytes.set(statics, 0);
+  try {
+    exports.opa_heap_ptr_set(heapStart);
+    exports.opa_heap_blocks_restore();
+    for (const patch of patches) apply(patch, dataAddress, memory, exports);
+    const { firstHeapStart } = image;
+    return { ...imageOf({ module, memory, dataAddress, memoryPages }, heapBase, instance), firstHeapStart };
+  } catch (cause) {
+    if (cause instanceof BundleRefused) throw cause;
+    throw new BundleRefused(`policy.wasm does not take the changes: ${messageOf(cause)}`, { cause });
+  }
+}
+
+function apply({ op, path, valueText }: DataPatch, data: number, memory: WebAssembly.Memory, exports: Exports): void {
+  const shown = `data.${path.join('.')}`.slice(0, 200);
+  const { found, blocked } = new ObjectReader(memory).find(data, path);
+  if (blocked) throw new BundleRefused(`${shown} leads through what is no object: publish a whole bundle`);
+  if (op !== 'upsert' && !found) throw new BundleRefused(`there is no ${shown} to ${op}`);
+  const pathAddress = parsed(JSON.stringify(path), memory, exports);
+  const code =
+    op === 'remove'
+      ? exports.opa_value_remove_path(data, pathAddress)
+      : exports.opa_value_add_path(data, pathAddress, parsed(valueText, memory, exports));
+  exports.opa_value_free(pathAddress);
+  if (code !== 0) throw new BundleRefused(`${shown} cannot be changed: code ${code}`);
+}
+
+/** A value of the module's, made of JSON text. */
+function parsed(text: string, memory: WebAssembly.Memory, exports: Exports): number {
+  const length = Buffer.byteLength(text);
+  const start = exports.opa_malloc(length);
+  Buffer.from(memory.buffer).write(text, start);
+  const value = exports.opa_json_parse(start, length);
+  exports.opa_free(start);
+  if (value === 0) throw new BundleRefused('policy.wasm does not take a value');
+  return value;
+}
+
+function imageOf(
+  made: Pick<PolicyImage, 'module' | 'memory' | 'dataAddress' | 'memoryPages'>,
+  heapBase: number,
+  instance: WebAssembly.Instance,
+): PolicyImage {
+  const exports = instance.exports as unknown as Exports;
+  // Evaluations reset the heap, and with it the lists of free blocks; put aside, they are there for the next patch.
+  if (minorVersion(instance) >= stashMinorVersion) exports.opa_heap_blocks_stash();
+  const heapStart = exports.opa_heap_ptr_get();
+  const { buffer } = made.memory;
+  return {
+    ...made,
+    heapStart,
+    firstHeapStart: heapStart,
+    statics: new Uint8Array(buffer).slice(0, heapBase),
+    pages: buffer.byteLength / pageBytes,
+  };
+}
+
+/** Commas and opening brackets are about as many as there are values; those inside strings make it a little more. */
+function valueBytes(data: Uint8Array): number {
+  let values = 1;
+  for (const byte of data) if (byte === 0x2c || byte === 0x7b || byte === 0x5b) values += 1;
+  return data.length * bytesPerTextByte + values * bytesPerValue;
+}
+
+function sharedMemory(pages: number, beyond: number): WebAssembly.Memory {
+  const initial = Math.min(pages, pagesMax);
+  return new WebAssembly.Memory({ initial, maximum: Math.min(initial + beyond, pagesMax), shared: true });
+}
+
+/** An instance that is never asked to decide: it holds the data while that is made. */
+function started(module: WebAssembly.Module, memory: WebAssembly.Memory): WebAssembly.Instance {
+  let instance: WebAssembly.Instance | undefined;
+  const noBuiltin = (): never => {
+    throw new Error('a builtin is called while data is loaded');
+  };
+  const refuel = (id: number): number => {
+    const fuel = instance?.exports[fuelExport] as { value: number } | undefined;
+    // Negative ones are the meter's; a start function has what it started with and no more.
+    if (id >= 0 || (id === fuelSpentId && fuel === undefined)) return noBuiltin();
+    if (id === fuelSpentId && fuel !== undefined) fuel.value = fuelWhileLoading;
+    return 0;
+  };
+  const env = {
+    memory,
+    opa_abort: (address: number) => {
+      const bytes = Buffer.from(memory.buffer);
+      throw new Error(bytes.toString('utf8', address, bytes.indexOf(0, address)));
+    },
+    opa_println: () => undefined,
+    opa_builtin0: refuel,
+    opa_builtin1: noBuiltin,
+    opa_builtin2: noBuiltin,
+    opa_builtin3: noBuiltin,
+    opa_builtin4: noBuiltin,
+  };
+  try {
+    instance = new WebAssembly.Instance(module, { env });
+  } catch (cause) {
+    throw new BundleRefused(`policy.wasm does not start: ${messageOf(cause)}`, { cause });
+  }
+  return instance;
+}
+
+function minorVersion(instance: WebAssembly.Instance): number {
+  const version = instance.exports['opa_wasm_abi_minor_version'] as { readonly value?: unknown } | undefined;
+  return typeof version?.value === 'number' ? version.value : 0;
+}
+
+/** The SDK throws strings and objects as well as errors. */
+function messageOf(cause: unknown): string {
+  if (cause instanceof Error) return cause.message;
+  if (typeof cause === 'object' && cause !== null && 'message' in cause) return String(cause.message);
+  return String(cause);
+}
