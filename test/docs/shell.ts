@@ -24,6 +24,8 @@ export class Shell {
     this.#child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.#err += text;
     });
+    // A block for a shell that has ended: run() says so.
+    this.#child.stdin.on('error', () => undefined);
     this.#child.on('close', () => {
       this.#ended = true;
       this.#arrived?.();
