@@ -38,12 +38,14 @@ export interface Parts {
 
 /** How far a request has come: what is known of it when it is recorded, decided or not. */
 interface Trail {
+  readonly decisionId: string;
   readonly raw: RawRequest;
   readonly receivedAt: EpochMs;
   request?: AuthzRequest;
   bundle?: ServingBundle;
   facts?: Facts;
   resultText?: string | undefined;
+  drawnText?: string | undefined;
 }
 
 /**
@@ -52,7 +54,7 @@ interface Trail {
  */
 export async function authorize(raw: RawRequest, parts: Parts): Promise<Answer> {
   const stopwatch = parts.recorder.stopwatch();
-  const trail: Trail = { raw, receivedAt: parts.clock.now() };
+  const trail: Trail = { decisionId: parts.newDecisionId(), raw, receivedAt: parts.clock.now() };
   let decision: Decision;
   try {
     decision = await reach(trail, parts, stopwatch);
@@ -64,20 +66,20 @@ export async function authorize(raw: RawRequest, parts: Parts): Promise<Answer> 
     }
     decision = { kind: 'undecided', error, revision: trail.bundle?.revision };
   }
-  const decisionId = parts.newDecisionId();
   decision = parts.recorder.decided(
     {
-      decisionId,
+      decisionId: trail.decisionId,
       decision,
       raw,
       receivedAt: trail.receivedAt,
       request: trail.request,
       facts: trail.facts,
       resultText: trail.resultText,
+      drawnText: trail.drawnText,
     },
     stopwatch,
   );
-  const answer = respond(decision, raw, decisionId, parts.respond);
+  const answer = respond(decision, raw, trail.decisionId, parts.respond);
   stopwatch.lap('respond');
   return answer;
 }
@@ -97,8 +99,9 @@ async function reach(trail: Trail, parts: Parts, stopwatch: Stopwatch): Promise<
   trail.facts = facts;
   stopwatch.lap('enrich');
 
-  const result = evaluate(bundle.policy, facts);
+  const result = evaluate(bundle.policy, facts, trail.decisionId);
   trail.resultText = result.text;
+  trail.drawnText = result.drawnText;
   stopwatch.lap('evaluate');
 
   const decision = await settleGrants(decide(result, request.entrypoint), facts, request.asked, parts.grants);

@@ -22,6 +22,7 @@ import { eventWriter } from './record/decision-event.ts';
 import { DecisionLog } from './record/decision-log.ts';
 import type { OperationalLog } from './record/log.ts';
 import { Metrics } from './record/metrics.ts';
+import { Overruns } from './record/overruns.ts';
 import { Recorder } from './record/recorder.ts';
 import { respondRefusal } from './respond/respond.ts';
 import { readAttestationKeys } from './signals/attestation-keys.ts';
@@ -108,6 +109,7 @@ async function start(config: Config, effects: Effects, opened: Opened): Promise<
   const decisionLog = await openDecisionLog(config, log, metrics);
   opened.push(() => decisionLog.close());
 
+  const overruns = new Overruns(log);
   const bundle = new BundleSlot({
     name: config.bundle.name,
     file: config.bundle.file,
@@ -120,6 +122,7 @@ async function start(config: Config, effects: Effects, opened: Opened): Promise<
     log,
     activated: (catalogue) => {
       metrics.catalogue(catalogue);
+      overruns.forget();
       metrics.bundleActivation('activated');
     },
     refused: () => metrics.bundleActivation('refused'),
@@ -144,6 +147,7 @@ async function start(config: Config, effects: Effects, opened: Opened): Promise<
       clock,
       metrics,
       decisionLog,
+      overruns,
       writeEvent: eventWriter({ ...about, version: effects.version }, config.bundle.name),
       ...(config.record.console && {
         console: (line: string) => log.info('Decision Log', { event: JSON.parse(line) }),
@@ -183,12 +187,14 @@ async function start(config: Config, effects: Effects, opened: Opened): Promise<
   const readiness = (): readonly string[] => notReady(bundle, stores, decisionLog, clock);
   const probes = new Probes({
     notReady: readiness,
+    degraded: () => overruns.persistent.map((entrypoint) => `policy_budget_spent: ${entrypoint}`),
     metrics: async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() }),
   });
   const status = (): object => ({
     sidecar: { ...about, version: effects.version },
     ready: readiness().length === 0,
     not_ready: readiness(),
+    policy_overruns: overruns.persistent,
     bundles: { [config.bundle.name]: bundle.status(clock.now()) },
     store: stores.status(),
     record: { pending_bytes: decisionLog.pendingBytes, failing: decisionLog.failing },

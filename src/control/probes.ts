@@ -3,6 +3,8 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 export interface ProbesOptions {
   /** What keeps the sidecar from being ready, in words for an operator; empty: it is. */
   readonly notReady: () => readonly string[];
+  /** What does not keep it from deciding, but wants an operator's eye. */
+  readonly degraded: () => readonly string[];
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
 }
 
@@ -27,7 +29,12 @@ export class Probes {
     } else if (path === '/health/live') send(response, 200, 'application/json', '{"status":"live"}\n');
     else if (path === '/health/ready') {
       const reasons = this.#options.notReady();
-      const body = reasons.length === 0 ? { status: 'ready' } : { status: 'not ready', reasons };
+      const degraded = this.#options.degraded();
+      const body = {
+        status: reasons.length === 0 ? 'ready' : 'not ready',
+        ...(reasons.length > 0 && { reasons }),
+        ...(degraded.length > 0 && { degraded }),
+      };
       send(response, reasons.length === 0 ? 200 : 503, 'application/json', `${JSON.stringify(body)}\n`);
     } else void this.#scrape(response);
     return true;

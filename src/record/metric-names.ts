@@ -28,6 +28,11 @@ export const metric = {
     help: 'Decisions that stayed closed because none could be had, by code.',
     labelNames: ['code'],
   },
+  overruns: {
+    name: 'postern_policy_overruns_total',
+    help: 'Evaluations that spent their budget, by entrypoint.',
+    labelNames: ['entrypoint'],
+  },
   rejected: {
     name: 'postern_rejected_total',
     help: 'Requests that were refused without being judged, by code.',

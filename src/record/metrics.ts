@@ -38,6 +38,7 @@ export class Metrics {
   readonly #signalAges = new HistogramTally(metric.signalAge, ageBuckets, this.registry);
   readonly #signals = this.#counter(metric.signalsReceived);
   readonly #attestations = this.#counter(metric.attestationsReceived);
+  readonly #overruns = this.#counter(metric.overruns);
   readonly #activations = this.#counter(metric.bundleActivations);
   readonly #journalWritten = this.#counter(metric.journalWritten);
   readonly #journalDropped = this.#counter(metric.journalDropped);
@@ -94,6 +95,11 @@ export class Metrics {
   /** A report from the future has no age; a negative one would make the histogram's sum go down. */
   #signalAge(kind: string, ageS: number): void {
     this.#signalAges.row(kind).observe(Math.max(0, ageS));
+  }
+
+  /** @param entrypoint one of the bundle's: nothing else is ever evaluated */
+  overrun(entrypoint: string): void {
+    this.#overruns.inc({ entrypoint });
   }
 
   rejected(why: ErrorCode): void {

@@ -4,11 +4,13 @@ import type { Clock } from '../domain/time.ts';
 import type { EventContext } from './decision-event.ts';
 import type { DecisionLog } from './decision-log.ts';
 import type { Metrics, Stage } from './metrics.ts';
+import type { Overruns } from './overruns.ts';
 
 export interface RecorderOptions {
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly decisionLog: DecisionLog;
+  readonly overruns: Overruns;
   readonly writeEvent: (context: EventContext) => string;
   /** The event's other form, on the operational log; absent unless configured. */
   readonly console?: (line: string) => void;
@@ -32,6 +34,10 @@ export class Recorder {
     const seconds = stopwatch.secondsSinceStart();
     const decision = this.#keep({ ...context, durationNs: Math.round(seconds * 1e9) });
     this.#options.metrics.decided(decision, context.facts, seconds);
+    if (context.decision.kind === 'undecided' && context.decision.error.code === 'policy_budget_spent') {
+      this.#options.overruns.note(context.raw.entrypoint);
+      this.#options.metrics.overrun(context.raw.entrypoint);
+    }
     stopwatch.lap('record');
     return decision;
   }

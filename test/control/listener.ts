@@ -98,7 +98,11 @@ export class TestListener {
       this.logged.push(parts);
     };
     const log = { debug: line, info: line, warn: line, error: line };
-    this.probes = new Probes({ notReady: () => this.notReady, metrics: () => this.metrics() });
+    this.probes = new Probes({
+      notReady: () => this.notReady,
+      degraded: () => [],
+      metrics: () => this.metrics(),
+    });
     const app = controlApp({
       ...this.stores,
       probes: this.probes,

@@ -14,6 +14,7 @@ import { DecisionListener, type Doorway, type ListenerLimits } from '../../src/l
 import { eventWriter } from '../../src/record/decision-event.ts';
 import { DecisionLog } from '../../src/record/decision-log.ts';
 import { Metrics } from '../../src/record/metrics.ts';
+import { Overruns } from '../../src/record/overruns.ts';
 import { Recorder } from '../../src/record/recorder.ts';
 import { type ReasonDetail, respondRefusal } from '../../src/respond/respond.ts';
 import { HeldGrants } from '../fakes/held-grants.ts';
@@ -25,6 +26,8 @@ import { patientLimits } from './patient-limits.ts';
 
 export const agent = 'spiffe://acme.example/agent/report-bot';
 export const archiveLimits = { inflatedBytes: 64 * 1024 * 1024, members: 1_000 };
+const quietLog = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
 export const policyLimits = { ...patientLimits, memoryPages: 1_024, resultBytes: 65_536 };
 export const listenerLimits: ListenerLimits = {
   bodyBytes: 1_048_576,
@@ -91,6 +94,7 @@ export class Testbed {
     this.via = options.via ?? { method: 'configured', id: agent };
     this.bundle = { revision: policy.revision, policy, currentAt: this.clock.now() };
     const recorder = new Recorder({
+      overruns: new Overruns(quietLog),
       clock: this.clock,
       metrics: this.metrics,
       decisionLog,
@@ -141,7 +145,7 @@ export class Testbed {
     const decisionLog = await DecisionLog.open({
       path: join(directory, 'decisions.jsonl'),
       pendingBytesMax: options.pendingBytesMax ?? 8 * 1024 * 1024,
-      log: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },
+      log: quietLog,
       written: (events) => made.testbed?.metrics.journalWritten(events),
       dropped: (events) => made.testbed?.metrics.journalDropped(events),
     });
