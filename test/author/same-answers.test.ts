@@ -22,16 +22,14 @@ const oddities: readonly (JsonValue | undefined)[] = [undefined, null, false, tr
 /** The five cases, whole and with up to three members odd, by a fixed seed. */
 function samples(): readonly JsonValue[] {
   const whole = Object.values(requests);
-  const odd = fc
-    .constantFrom(...whole)
-    .chain((base) =>
-      fc
-        .array(fc.tuple(fc.constantFrom(...pathsIn(base)), fc.constantFrom(...oddities)), {
-          minLength: 1,
-          maxLength: 3,
-        })
-        .map((changes) => changes.reduce<JsonValue>((value, [path, to]) => changed(value, path, to), base)),
-    );
+  const odd = fc.constantFrom(...whole).chain((base) =>
+    fc
+      .array(fc.tuple(fc.constantFrom(...pathsIn(base)), fc.constantFrom(...oddities)), {
+        minLength: 1,
+        maxLength: 3,
+      })
+      .map((changes) => changes.reduce<JsonValue>((value, [path, to]) => changed(value, path, to), base)),
+  );
   return [...whole, {}, ...fc.sample(odd, { numRuns: 400, seed: 20_261_102 })];
 }
 

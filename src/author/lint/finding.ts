@@ -7,20 +7,22 @@ export interface Finding {
   readonly text: string;
 }
 
-/** Names of the lint's rules, as docs/policy-author.md lists them. */
-export type LintRule =
-  | 'requirements_literal'
-  | 'requirement_shape'
-  | 'met_literal'
-  | 'met_unnamed'
-  | 'requirement_unmeetable'
-  | 'decides'
-  | 'options'
-  | 'policy_whole'
-  | 'entrypoint'
-  | 'bare_comparison'
-  | 'unknown_is_met'
-  | 'default_true';
+/** Names of the lint's rules; docs/policy-author.md says what each finds. */
+export const lintRules = [
+  'requirements_literal',
+  'requirement_shape',
+  'requirement_unmeetable',
+  'met_literal',
+  'met_unnamed',
+  'decides',
+  'options',
+  'policy_whole',
+  'entrypoint',
+  'bare_comparison',
+  'unknown_is_met',
+  'default_true',
+] as const;
+export type LintRule = (typeof lintRules)[number];
 
 /** `rego/policies/deploy/policy.rego:12:3: bare_comparison: …`, as editors and CI read it. */
 export function findingLine({ rule, location, text }: Finding): string {

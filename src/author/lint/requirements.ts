@@ -14,7 +14,7 @@ import { isLibrary, type Package, resolved, rulesNamed } from './package.ts';
 
 const effects: ReadonlySet<string> = new Set(['allow', 'deny', 'step_up', 'constrain']);
 const requirementMembers: ReadonlySet<string> = new Set(['otherwise', 'message', 'remedy']);
-const optionNames: ReadonlySet<string> = new Set([
+export const optionNames: ReadonlySet<string> = new Set([
   'policy',
   'constraints',
   'step_up',

@@ -1,0 +1,137 @@
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type BuiltBundle, buildBundle } from '../../src/author/build-bundle.ts';
+import type { Opa } from '../../src/author/find-opa.ts';
+import { lintRules } from '../../src/author/lint/finding.ts';
+import { lint } from '../../src/author/lint/lint.ts';
+import { optionNames } from '../../src/author/lint/requirements.ts';
+import { parseModule } from '../../src/author/rego-ast.ts';
+import { readBundle } from '../../src/bundle/read-bundle.ts';
+import { decide } from '../../src/decide/decide.ts';
+import { effectOf } from '../../src/domain/decision.ts';
+import type { JsonObject } from '../../src/domain/json.ts';
+import { PolicyModule } from '../../src/evaluate/policy-module.ts';
+import { opaMs, realOpa } from '../support/opa.ts';
+import { patientLimits } from '../support/patient-limits.ts';
+import { repository } from './policy-files.ts';
+import { requests } from './requests.ts';
+
+const text = readFileSync(join(repository, 'docs/policy-author.md'), 'utf8');
+const blocks = [...text.matchAll(/^```(\w+) ([^\n]+)\n(.*?)^```$/gms)].map(
+  ([, language = '', says = '', body = '']) => ({
+    language,
+    words: says.split(' '),
+    body,
+  }),
+);
+
+/** The first column of the table below a heading or a line, as it stands between backticks. */
+function firstColumn(after: string): readonly string[] {
+  const lines = text.slice(text.indexOf(after) + after.length).split('\n');
+  const start = lines.findIndex((line) => line.startsWith('|'));
+  const table = lines.slice(
+    start + 2,
+    lines.findIndex((line, index) => index > start && !line.startsWith('|')),
+  );
+  return table.flatMap((line) => [...(line.split('|')[1] ?? '').matchAll(/`([a-z_]+)/g)].map(([, name = '']) => name));
+}
+
+let opa: Opa;
+const directory = mkdtempSync(join(tmpdir(), 'postern-doc-'));
+beforeAll(async () => {
+  opa = await realOpa();
+}, opaMs);
+afterAll(() => rmSync(directory, { recursive: true }));
+
+describe('the new policy of docs/policy-author.md', () => {
+  let built: BuiltBundle;
+  beforeAll(async () => {
+    const rego = join(directory, 'rego');
+    cpSync(join(repository, 'rego'), rego, { recursive: true });
+    const files = blocks.filter(({ words }) => words[0]?.startsWith('rego/') === true);
+    expect(files.map(({ words }) => words[0])).toHaveLength(3);
+    for (const { words, body } of files) {
+      const path = join(directory, words[0] ?? '');
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, body);
+    }
+    built = await buildBundle(
+      { directory: rego, name: 'doc', coverageFloor: 95 },
+      {
+        env: { ...process.env, OPA: opa.path },
+        toolsDirectory: '/nonexistent',
+        temporaryDirectory: tmpdir(),
+        say: () => {},
+      },
+    );
+  }, opaMs);
+
+  it('builds as it stands there, its tests with it, and needs no edit anywhere else', () => {
+    expect(built.policies['invoice_payment']).toHaveLength(5);
+    expect(built.entrypoints).toContain('policies/invoice_payment/decision');
+  });
+
+  it('answers the request of the page as the page says', async () => {
+    const bundle = await readBundle(built.bytes, { inflatedBytes: 100_000_000, members: 1000 });
+    const limits = { ...patientLimits, memoryPages: 4096, resultBytes: 1_048_576 };
+    const policy = await PolicyModule.load(bundle, limits);
+    const [asked] = blocks.filter(({ words }) => words[0] === 'request');
+    const request = JSON.parse(asked?.body ?? '') as { readonly subject: JsonObject };
+    const caller = { ...(requests['query']?.['caller'] as JsonObject), id: request.subject['id'] ?? null };
+    const answer = policy.evaluate('authz/decision', JSON.stringify({ ...requests['query'], ...request, caller }));
+    const decision = decide({ revision: policy.revision, text: answer }, 'authz/decision');
+    expect(effectOf(decision)).toBe(asked?.words[1]);
+    expect(decision).toMatchObject({ policy: 'invoice_payment' });
+  });
+});
+
+describe('the traps of docs/policy-author.md', () => {
+  const snippets = blocks.filter(({ words }) => words[0] === 'lint' || words[0] === 'fine');
+
+  it('are there', () => {
+    expect(snippets.length).toBeGreaterThan(6);
+  });
+
+  it.each(snippets.map(({ words, body }) => [words[1] ?? 'nothing', body]))('%s is found in %s', async (rule, body) => {
+    const file = join(directory, 'snippet.rego');
+    const requirements = body.includes('met contains')
+      ? 'requirements := {"a": {"otherwise": "deny", "remedy": "r"}}\n'
+      : '';
+    writeFileSync(file, `package snippet\n\nimport data.postern\n\n${requirements}${body}`);
+    const { findings } = lint([await parseModule(opa, file, process.env)]);
+    const found = findings.map((line) => /: (\w+): /.exec(line)?.[1]);
+    expect(found.filter((one) => one === rule)).toHaveLength(rule === 'nothing' ? 0 : 1);
+    if (rule === 'nothing') expect(found).toEqual([]);
+  });
+
+  it('has every rule of the lint in its table, and no other', () => {
+    expect(firstColumn('### All rules of the lint')).toEqual([...lintRules]);
+  });
+});
+
+describe('the library as docs/policy-author.md lists it', () => {
+  it('is all that rego/postern gives', async () => {
+    const files = readdirSync(join(repository, 'rego/postern')).filter((name) => !name.endsWith('_test.rego'));
+    const given = new Set<string>();
+    for (const name of files) {
+      const module = await parseModule(opa, join(repository, 'rego/postern', name), process.env);
+      for (const rule of module.rules) given.add(String(rule.head.ref[0]?.value));
+    }
+    const shown = [...given].filter((name) => !name.startsWith('_')).sort();
+    expect([...firstColumn('Nothing of it is met by what is unknown.')].sort()).toEqual(shown);
+  });
+
+  it('takes the options that the lint knows', () => {
+    expect([...firstColumn('`options` of `decide`:')].sort()).toEqual([...optionNames].sort());
+  });
+});
+
+describe('the starter policies as docs/policy-author.md lists them', () => {
+  it('are those of rego/policies', () => {
+    expect(
+      [...firstColumn('## The starter policies')].filter((name) => name.includes('_') || name === 'deploy').sort(),
+    ).toEqual(readdirSync(join(repository, 'rego/policies')).sort());
+  });
+});
