@@ -21,7 +21,7 @@ export class HeldGrants implements GrantReader, GrantSpender {
       ttlMs: 60_000,
       uses: 0,
       approvedAt: epochMs(0),
-      expiresAt: epochMs(Number.MAX_SAFE_INTEGER),
+      expiresAt: epochMs(Date.parse('9999-12-31T00:00:00Z')),
       ...grant,
     };
     this.#grants.set(made.id, made);
