@@ -35,6 +35,17 @@ const families: readonly { readonly names: readonly string[]; readonly load: () 
     load: async () => (await import('./builtins/graph.ts')).builtins,
   },
   {
+    names: [
+      'graphql.is_valid',
+      'graphql.parse',
+      'graphql.parse_and_verify',
+      'graphql.parse_query',
+      'graphql.parse_schema',
+      'graphql.schema_is_valid',
+    ],
+    load: async () => (await import('./builtins/graphql.ts')).builtins,
+  },
+  {
     names: ['json.marshal_with_options', 'json.patch', 'object.subset'],
     load: async () => (await import('./builtins/json.ts')).builtins,
   },
