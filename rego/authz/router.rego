@@ -14,9 +14,9 @@ _applicable contains name if data.policies[name].applies == true
 decision := data.policies[name].decision if {
 	count(_applicable) == 1
 	some name in _applicable
-} else := _denied("policy_ambiguous", "more than one policy applies; their owners must settle which") if {
+} else := _denied("policy_ambiguous", "have the owners of the policies that apply settle which of them does") if {
 	count(_applicable) > 1
-} else := _denied("policy_undefined", "the policy gave no decision; its owner must mend it") if {
+} else := _denied("policy_undefined", "have the policy give a decision for every request") if {
 	count(_applicable) == 1
 } else := _denied("no_policy_applies", "ask for a policy for resources of this type")
 

@@ -42,6 +42,12 @@ export const publicMessages = {
   grant_store_failed: 'the use of a grant could not be recorded',
   audit_unavailable: 'the decision could not be recorded',
   internal: 'internal failure',
+  // Said by the policies' own library (rego/postern, rego/authz) of a policy that is not sound.
+  policy_ambiguous: 'more than one policy applies to this request',
+  policy_malformed: 'the policy does not call the library as it has to be called',
+  requirements_missing: 'the policy requires nothing',
+  constraints_missing: 'the policy constrains without saying how',
+  step_up_missing: 'the policy steps up without saying to what',
   // Control listener.
   signal_invalid: 'the signal is malformed',
   grant_invalid: 'the grant is malformed',
