@@ -177,7 +177,8 @@ async function startContainer(image: string, network: StartedNetwork | undefined
     .start();
   const sidecar = await new ConfinedContainer(image)
     .withNetworkMode(`container:${agent.getId()}`)
-    .withBindMounts([mount('run', at.run), mount('state', at.state), mount('etc', at.etc, 'ro')])
+    // State is in the volume that the image declares: it stays over a restart, and goes with the container.
+    .withBindMounts([mount('run', at.run), mount('etc', at.etc, 'ro')])
     .withImagesHealthCheck()
     .withStartupTimeout(60_000)
     .start();
