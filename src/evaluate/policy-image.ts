@@ -8,16 +8,17 @@ import { withSharedMemory } from './shared-memory.ts';
 // The SDK's ES module entry leaves some of its exports out; its CommonJS entry has them all.
 const sdk: typeof import('@open-policy-agent/opa-wasm') = createRequire(import.meta.url)('@open-policy-agent/opa-wasm');
 
-const pageBytes = 65_536;
-/** What a module needs beside its data: its own statics, an evaluation's input and values. */
-const basePages = 64;
+export const pageBytes = 65_536;
+/** The compiler asks for two; a policy with little data gets by with these. */
+const basePages = 16;
 /**
- * What a document's values take at the most: the text twice, since it stays where it was put, and for each value what
- * OPA keeps around it (in an array, a number for its place too). Memory that is never written to is not paid for, so
- * this may be too much; where it is too little the module grows it page by page, which is slow.
+ * What a document's values take: its text twice, since it stays where it was put, and for each value what OPA keeps around
+ * it. Measured over documents of many shapes; lists of small numbers are the worst, where each has a place that is a
+ * number, too. Only the limit rests on this: memory grows as it is filled, which on shared memory costs nothing
+ * (on memory of one thread Node 24 takes 13 s for what takes it 0.2 s here).
  */
 const bytesPerTextByte = 2.5;
-const bytesPerValue = 190;
+const bytesPerValue = { usual: 130, most: 195 };
 /** Addresses are signed numbers at the module's border: past two gibibytes they would turn negative. */
 const pagesMax = 32_768;
 const fuelWhileLoading = 2 ** 30;
@@ -39,8 +40,10 @@ export interface PolicyImage {
   readonly statics: Uint8Array;
   /** What `heapStart` was before any patch: how far it has moved since says how much of the data is holes. */
   readonly firstHeapStart: number;
-  /** How large the memory was when the data was whole; the module keeps account of it in its statics. */
+  /** How large the memory was when the data was whole. */
   readonly pages: number;
+  /** Which of the module's variables holds the memory's size; undefined if that could not be told. */
+  readonly heapTopAddress: number | undefined;
   /** What evaluations may have beyond that. */
   readonly memoryPages: number;
 }
@@ -78,14 +81,36 @@ export async function buildImage(
   memoryPages: number,
 ): Promise<PolicyImage> {
   const module = await compileModule(withSharedMemory(wasm));
-  const memory = sharedMemory(basePages + Math.ceil(valueBytes(data) / pageBytes), memoryPages);
+  const heapTopAddress = findHeapTop(module);
+  const values = countValues(data);
+  const within = (perValue: number): PolicyImage => {
+    const dataPages = Math.ceil((data.length * bytesPerTextByte + values * perValue) / pageBytes);
+    return load(module, data, { heapTopAddress, memoryPages, maximum: basePages + dataPages + memoryPages });
+  };
+  try {
+    return within(bytesPerValue.usual);
+  } catch {
+    // Told by the second attempt, which has all that any data may need.
+    return within(bytesPerValue.most);
+  }
+}
+
+interface Room {
+  readonly heapTopAddress: number | undefined;
+  readonly memoryPages: number;
+  readonly maximum: number;
+}
+
+function load(module: WebAssembly.Module, data: Uint8Array<ArrayBuffer>, room: Room): PolicyImage {
+  const { heapTopAddress, memoryPages, maximum } = room;
+  const memory = sharedMemory(basePages, maximum);
   const instance = started(module, memory);
   const exports = instance.exports as unknown as Exports;
   const heapBase = exports.opa_heap_ptr_get();
   try {
     const policy = new sdk.LoadedPolicy({ instance, module }, memory, 2);
     policy.setData(data.buffer);
-    return imageOf({ module, memory, dataAddress: policy.dataAddr, memoryPages }, heapBase, instance);
+    return imageOf({ module, memory, dataAddress: policy.dataAddr, memoryPages, heapTopAddress }, heapBase, instance);
   } catch (cause) {
     throw new BundleRefused(`policy.wasm does not take the data: ${messageOf(cause)}`, { cause });
   }
@@ -98,29 +123,46 @@ export async function buildImage(
  * @throws BundleRefused if a change has nothing to change; what was made of the copy is lost then
  */
 export function patchImage(image: PolicyImage, patches: readonly DataPatch[]): PolicyImage {
-  const { module, statics, heapStart, dataAddress, memoryPages } = image;
-  const memory = sharedMemory(image.pages, memoryPages);
-  const instance = started(module, memory);
+  const { heapStart, dataAddress, firstHeapStart } = image;
+  const copy = copyImage(image);
+  const instance = started(copy.module, copy.memory);
   const exports = instance.exports as unknown as Exports;
   if (minorVersion(instance) < stashMinorVersion)
     throw new BundleRefused(
       'policy.wasm has an ABI older than 1.3, whose data cannot be changed: publish a whole bundle',
     );
-  const heapBase = statics.length;
-  const from = new Uint8Array(image.memory.buffer, heapBase, heapStart - heapBase);
-  const bytes = new Uint8Array(memory.buffer);
-  bytes.set(from, heapBase);
-  bytes.set(statics, 0);
+  restoreStatics(copy);
   try {
     exports.opa_heap_ptr_set(heapStart);
     exports.opa_heap_blocks_restore();
-    for (const patch of patches) apply(patch, dataAddress, memory, exports);
-    const { firstHeapStart } = image;
-    return { ...imageOf({ module, memory, dataAddress, memoryPages }, heapBase, instance), firstHeapStart };
+    for (const patch of patches) apply(patch, dataAddress, copy.memory, exports);
+    return { ...imageOf(copy, image.statics.length, instance), firstHeapStart };
   } catch (cause) {
     if (cause instanceof BundleRefused) throw cause;
     throw new BundleRefused(`policy.wasm does not take the changes: ${messageOf(cause)}`, { cause });
   }
+}
+
+/** The same again in a memory of its own, which has the size that the first one had before anybody evaluated on it. */
+export function copyImage(image: PolicyImage): PolicyImage {
+  const memory = sharedMemory(image.pages, image.pages + image.memoryPages);
+  new Uint8Array(memory.buffer).set(new Uint8Array(image.memory.buffer, 0, image.heapStart));
+  return { ...image, memory };
+}
+
+/** Whether instances can be made of it again and again: only if the module can be told how large its memory is by then. */
+export function canStartAgain({ heapTopAddress }: PolicyImage): boolean {
+  return heapTopAddress !== undefined;
+}
+
+/**
+ * Sets the module's variables to what they were when the data was whole. Starting an instance on the memory of another
+ * has reset some of them and left others, among them what a fault may have left half done.
+ */
+export function restoreStatics({ memory, statics, heapTopAddress }: PolicyImage): void {
+  const bytes = Buffer.from(memory.buffer);
+  bytes.set(statics, 0);
+  if (heapTopAddress !== undefined) bytes.writeUInt32LE(memory.buffer.byteLength, heapTopAddress);
 }
 
 function apply({ op, path, valueText }: DataPatch, data: number, memory: WebAssembly.Memory, exports: Exports): void {
@@ -149,7 +191,7 @@ function parsed(text: string, memory: WebAssembly.Memory, exports: Exports): num
 }
 
 function imageOf(
-  made: Pick<PolicyImage, 'module' | 'memory' | 'dataAddress' | 'memoryPages'>,
+  made: Omit<PolicyImage, 'heapStart' | 'firstHeapStart' | 'statics' | 'pages'>,
   heapBase: number,
   instance: WebAssembly.Instance,
 ): PolicyImage {
@@ -168,15 +210,32 @@ function imageOf(
 }
 
 /** Commas and opening brackets are about as many as there are values; those inside strings make it a little more. */
-function valueBytes(data: Uint8Array): number {
+function countValues(data: Uint8Array): number {
   let values = 1;
   for (const byte of data) if (byte === 0x2c || byte === 0x7b || byte === 0x5b) values += 1;
-  return data.length * bytesPerTextByte + values * bytesPerValue;
+  return values;
 }
 
-function sharedMemory(pages: number, beyond: number): WebAssembly.Memory {
-  const initial = Math.min(pages, pagesMax);
-  return new WebAssembly.Memory({ initial, maximum: Math.min(initial + beyond, pagesMax), shared: true });
+/**
+ * The one word in a started module's variables that is the size of its memory, whatever that size is. The module grows
+ * its memory by itself and keeps account of it there, and would count wrong on a memory that has grown already.
+ */
+function findHeapTop(module: WebAssembly.Module): number | undefined {
+  const addresses = [basePages, basePages + 1].map((pages) => {
+    const memory = sharedMemory(pages, pages);
+    const instance = started(module, memory);
+    const heapBase = (instance.exports as unknown as Exports).opa_heap_ptr_get();
+    const words = [...new Uint32Array(memory.buffer, 0, Math.floor(heapBase / 4))];
+    return words.flatMap((word, index) => (word === pages * pageBytes ? [index * 4] : []));
+  });
+  const [first = [], second = []] = addresses;
+  const both = first.filter((address) => second.includes(address));
+  return both.length === 1 ? both[0] : undefined;
+}
+
+function sharedMemory(initial: number, maximum: number): WebAssembly.Memory {
+  if (initial > pagesMax) throw new BundleRefused('the data takes more than two gibibytes');
+  return new WebAssembly.Memory({ initial, maximum: Math.min(maximum, pagesMax), shared: true });
 }
 
 /** An instance that is never asked to decide: it holds the data while that is made. */

@@ -1,13 +1,9 @@
-import { createRequire } from 'node:module';
 import { BundleRefused } from '../domain/errors.ts';
 import type { BuiltinHost } from './builtin-host.ts';
 import { bulkId, fuelExport } from './meter.ts';
+import { type PolicyImage, pageBytes, restoreStatics } from './policy-image.ts';
 import { bytesOf, textOf } from './values/text.ts';
 
-// The SDK's ES module entry leaves some of its exports out; its CommonJS entry has them all.
-const sdk: typeof import('@open-policy-agent/opa-wasm') = createRequire(import.meta.url)('@open-policy-agent/opa-wasm');
-
-export const pageBytes = 65_536;
 /** Between two looks at the clock: tens of microseconds for what policies do, some milliseconds at the very worst. */
 const fuelSlice = 512;
 /** OPA's tag of a string value, and where its length and its bytes' address stand beside it (wasm/src/value.h). */
@@ -31,7 +27,9 @@ interface Exports {
   opa_value_parse(address: number, length: number): number;
   opa_value_dump(value: number): number;
   opa_json_dump(value: number): number;
+  opa_heap_ptr_set(address: number): void;
   builtins(): number;
+  entrypoints(): number;
 }
 
 /** How the result leaves the module: JSON makes arrays of sets, in no certain order; Rego's own text keeps them apart. */
@@ -41,10 +39,12 @@ export type ResultForm = 'json' | 'rego';
 export class PolicyAborted extends Error {}
 
 /**
- * One instance of a policy module with its memory and data. The npm SDK loads the data and keeps the heap's marks;
- * calls in and out are made here, because the SDK passes values as JSON, in which a set is an array and 2^53 + 1 is not.
+ * One instance of a policy module on a memory that holds its data. The npm SDK has loaded the data and set the heap's
+ * marks; calls in and out are made here, because the SDK passes values as JSON, in which a set is an array and 2^53 + 1
+ * is not.
  *
- * An instance out of which anything was thrown has leaked its shadow stack and is not to be used again.
+ * An instance out of which anything was thrown has leaked its shadow stack and is not to be used again; the next one is
+ * made on the same memory, whose data no evaluation writes to.
  *
  * @see OPA documentation, "WebAssembly", ABI 1.2
  */
@@ -53,26 +53,16 @@ export class PolicyInstance {
   readonly #exports: Exports;
   /** Absent while the module's start function runs, which has what it started with and no more. */
   readonly #fuel: { value: number } | undefined;
-  readonly #pagesAtStart: number;
-  readonly #dataAddress: number;
-  readonly #heapStart: number;
-  readonly entrypoints: ReadonlyMap<string, number>;
-  /** A view of the memory's buffer, made anew whenever growing has detached it. */
+  readonly #image: PolicyImage;
+  /** A view of the memory's buffer, made anew whenever it has grown. */
   #bytes: Buffer;
 
-  /**
-   * @param data the data document as JSON text
-   * @throws BundleRefused if the module has another ABI; whatever the module or the SDK throws
-   */
-  constructor(
-    module: WebAssembly.Module,
-    data: ArrayBuffer,
-    memory: { readonly initial: number; readonly maximum: number },
-    host: BuiltinHost,
-  ) {
-    this.#memory = new WebAssembly.Memory(memory);
+  /** @throws BundleRefused if the module has another ABI; whatever the module throws */
+  constructor(image: PolicyImage, host: BuiltinHost) {
+    this.#image = image;
+    this.#memory = image.memory;
     this.#bytes = Buffer.from(this.#memory.buffer);
-    const instance = new WebAssembly.Instance(module, {
+    const instance = new WebAssembly.Instance(image.module, {
       env: {
         memory: this.#memory,
         opa_abort: (address: number) => {
@@ -96,22 +86,23 @@ export class PolicyInstance {
     this.#fuel = fuelIn(instance.exports);
     this.#fuel.value = fuelSlice;
     checkAbi(instance.exports);
-    const policy = new sdk.LoadedPolicy({ instance, module }, this.#memory, 2);
-    policy.setData(data);
-    this.#dataAddress = policy.dataAddr;
-    this.#heapStart = Number(policy.dataHeapPtr);
-    this.#pagesAtStart = this.#memory.buffer.byteLength / pageBytes;
-    this.entrypoints = numbersByName(policy.entrypoints, 'entrypoints');
+    restoreStatics(image);
+    // Whatever is allocated from here on lies behind the data.
+    this.#exports.opa_heap_ptr_set(image.heapStart);
+  }
+
+  entrypoints(): ReadonlyMap<string, number> {
+    return this.#table(this.#exports.entrypoints(), 'entrypoints');
   }
 
   /** What the module needs of its host, by the name of the builtin. */
   builtins(): ReadonlyMap<string, number> {
-    const text = this.#textAt(this.#exports.opa_json_dump(this.#exports.builtins()));
-    return numbersByName(JSON.parse(text) as unknown, 'builtins');
+    return this.#table(this.#exports.builtins(), 'builtins');
   }
 
+  /** Since the data was whole: what evaluations have taken and cannot give back. */
   get pagesGrown(): number {
-    return this.#memory.buffer.byteLength / pageBytes - this.#pagesAtStart;
+    return this.#memory.buffer.byteLength / pageBytes - this.#image.pages;
   }
 
   /**
@@ -119,14 +110,15 @@ export class PolicyInstance {
    * @returns where the result set's text starts in the module's memory, and how long it is
    */
   evaluate(entrypoint: number, input: string, form: ResultForm): { readonly start: number; readonly length: number } {
-    const inputBytes = this.#writeText(this.#heapStart, input);
+    const { dataAddress, heapStart } = this.#image;
+    const inputBytes = this.#writeText(heapStart, input);
     const start = this.#exports.opa_eval(
       0,
       entrypoint,
-      this.#dataAddress,
-      this.#heapStart,
+      dataAddress,
+      heapStart,
       inputBytes,
-      this.#heapStart + inputBytes,
+      heapStart + inputBytes,
       form === 'rego' ? 1 : 0,
     );
     return { start, length: this.#view().indexOf(0, start) - start };
@@ -180,6 +172,10 @@ export class PolicyInstance {
     if (this.#fuel === undefined) throw new BundleRefused('policy.wasm does not come to the end of its start function');
     this.#fuel.value = fuelSlice;
     return 0;
+  }
+
+  #table(address: number, what: string): ReadonlyMap<string, number> {
+    return numbersByName(JSON.parse(this.#textAt(this.#exports.opa_json_dump(address))) as unknown, what);
   }
 
   #textAt(address: number): string {

@@ -3,19 +3,15 @@ import { BundleRefused, Undecided } from '../domain/errors.ts';
 import { BuiltinHost, type EvaluationTime } from './builtin-host.ts';
 import { builtinTable } from './builtin-table.ts';
 import type { Builtin } from './builtins/builtin.ts';
-import { compileModule } from './compile-module.ts';
 import type { Nondeterminism } from './nondeterminism.ts';
-import { PolicyInstance, pageBytes } from './policy-instance.ts';
+import { buildImage, canStartAgain, copyImage, type PolicyImage } from './policy-image.ts';
+import { PolicyInstance } from './policy-instance.ts';
 import { jsonOfResult, NotOneResult } from './result-set.ts';
 
-/** What an evaluation needs beside the data: the module's own statics, the input, intermediate values. */
-const basePages = 32;
-/** OPA's values take up to about ten times the JSON they were parsed from; growing page by page costs seconds on MiBs. */
-const valueBytesPerJsonByte = 10;
-/** An instance that grew by more than this in one evaluation is let go afterwards, and its memory with it. */
+/** A memory that evaluations have grown by more than this is replaced, since it cannot shrink. */
 const retirePages = 512;
-/** Past this a spare instance would double too much memory for what it saves. */
-const spareDataBytesMax = 1_048_576;
+/** Past this copying the data would hold up requests, so the memory stays as large as it is allowed to get. */
+const copiedBytesMax = 16_777_216;
 /** About a second of the slowest builtins. */
 const builtinUnitsMax = 2_000_000;
 
@@ -41,28 +37,22 @@ export interface PolicyHost {
 export class PolicyModule {
   readonly revision: BundleRevision;
   readonly entrypoints: ReadonlyMap<string, number>;
-  readonly #module: WebAssembly.Module;
-  readonly #data: ArrayBuffer;
   readonly #limits: PolicyLimits;
   readonly #host: BuiltinHost;
+  #image: PolicyImage;
   #ready: PolicyInstance | undefined;
   #spare: PolicyInstance | undefined;
+  #started = false;
   #spareDue = false;
+  #memoryDue = false;
 
-  private constructor(
-    module: WebAssembly.Module,
-    data: ArrayBuffer,
-    revision: BundleRevision,
-    limits: PolicyLimits,
-    host: BuiltinHost,
-  ) {
-    this.#module = module;
-    this.#data = data;
+  private constructor(image: PolicyImage, revision: BundleRevision, limits: PolicyLimits, host: BuiltinHost) {
+    this.#image = image;
     this.#limits = limits;
     this.#host = host;
     this.revision = revision;
     this.#ready = this.#instantiate();
-    this.entrypoints = this.#ready.entrypoints;
+    this.entrypoints = this.#ready.entrypoints();
     this.#prepareSpare();
   }
 
@@ -70,14 +60,28 @@ export class PolicyModule {
    * @throws BundleRefused if the module does not compile, has another ABI, cannot take the data, or needs a builtin
    *   that is not to be had
    */
-  static async load(source: PolicySource, limits: PolicyLimits, { builtins }: PolicyHost = {}): Promise<PolicyModule> {
-    const module = await compileModule(source.wasm);
-    const host = new BuiltinHost(builtinUnitsMax, limits);
+  static async load(source: PolicySource, limits: PolicyLimits, host?: PolicyHost): Promise<PolicyModule> {
     const data = new Uint8Array(Buffer.from(source.dataText, 'utf8'));
+    const image = await buildImage(source.wasm, data, limits.memoryPages);
+    return PolicyModule.of(image, source.revision, limits, host);
+  }
+
+  /**
+   * A policy whose data was loaded before, maybe by another thread; the image is this one's from here on.
+   *
+   * @throws BundleRefused if it has another ABI, or needs a builtin that is not to be had
+   */
+  static async of(
+    image: PolicyImage,
+    revision: BundleRevision,
+    limits: PolicyLimits,
+    { builtins }: PolicyHost = {},
+  ): Promise<PolicyModule> {
+    const host = new BuiltinHost(builtinUnitsMax, limits);
     let policy: PolicyModule;
     let needed: ReadonlyMap<string, number>;
     try {
-      policy = new PolicyModule(module, data.buffer, source.revision, limits, host);
+      policy = new PolicyModule(image, revision, limits, host);
       needed = policy.#builtins();
     } catch (cause) {
       if (cause instanceof BundleRefused) throw cause;
@@ -116,8 +120,8 @@ export class PolicyModule {
     const instance = this.#take();
     const text = this.#run(instance, entrypoint, input, given);
     // Not in a finally: an instance that threw has leaked its shadow stack and is never used again.
-    if (instance.pagesGrown > retirePages) this.#prepareSpare();
-    else this.#ready = instance;
+    this.#ready = instance;
+    if (instance.pagesGrown > retirePages) this.#prepareMemory();
     return text;
   }
 
@@ -164,7 +168,7 @@ export class PolicyModule {
 
   /** Makes the next instance between requests, so that no request after a fault has to wait for one. */
   #prepareSpare(): void {
-    if (this.#spareDue || this.#data.byteLength > spareDataBytesMax) return;
+    if (this.#spareDue) return;
     this.#spareDue = true;
     setImmediate(() => {
       this.#spareDue = false;
@@ -177,10 +181,27 @@ export class PolicyModule {
     });
   }
 
+  /** Gives the memory that evaluations have grown back, between requests, and goes on with one of the data's size. */
+  #prepareMemory(): void {
+    if (this.#memoryDue || this.#image.heapStart > copiedBytesMax) return;
+    this.#memoryDue = true;
+    setImmediate(() => {
+      this.#memoryDue = false;
+      try {
+        this.#image = copyImage(this.#image);
+        this.#ready = this.#instantiate();
+        this.#spare = undefined;
+        this.#prepareSpare();
+      } catch {
+        // As above.
+      }
+    });
+  }
+
   #instantiate(): PolicyInstance {
-    const pages = basePages + Math.ceil((this.#data.byteLength * valueBytesPerJsonByte) / pageBytes);
-    const memory = { initial: pages, maximum: pages + this.#limits.memoryPages };
-    return new PolicyInstance(this.#module, this.#data, memory, this.#host);
+    if (this.#started && !canStartAgain(this.#image)) this.#image = copyImage(this.#image);
+    this.#started = true;
+    return new PolicyInstance(this.#image, this.#host);
   }
 }
 
