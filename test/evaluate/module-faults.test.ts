@@ -1,0 +1,179 @@
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { readArchive } from '../../src/bundle/read-archive.ts';
+import { bundleRevision } from '../../src/domain/bundle.ts';
+import { BundleRefused } from '../../src/domain/errors.ts';
+import { PolicyModule } from '../../src/evaluate/policy-module.ts';
+import { compilePolicy } from '../support/compile-policy.ts';
+import { archiveLimits, policyLimits } from '../support/testbed.ts';
+import {
+  changed,
+  importedFunctions,
+  leb,
+  moduleOf,
+  type Section,
+  sectionIds,
+  sectionsOf,
+  text,
+  withElement,
+} from '../support/wasm.ts';
+
+let wasm: Uint8Array;
+let sections: readonly Section[];
+
+beforeAll(async () => {
+  const archive = await readArchive(await compilePolicy('deny', ['authz/decision']), archiveLimits);
+  wasm = archive.get('policy.wasm') ?? Buffer.alloc(0);
+  sections = sectionsOf(wasm);
+}, 60_000);
+
+function load(bytes: Uint8Array): Promise<PolicyModule> {
+  return PolicyModule.load({ wasm: bytes, dataText: '{}', revision: bundleRevision('r1') }, policyLimits);
+}
+
+/** Why a module does not serve. */
+async function refusal(bytes: Uint8Array): Promise<string> {
+  const outcome = await load(bytes).catch((cause: unknown) => cause);
+  if (outcome instanceof BundleRefused) return outcome.message;
+  throw new Error('it serves', { cause: outcome });
+}
+
+/** The module with one more import; its own functions move one further, so only the import can be looked at. */
+function importing(from: string, name: string): Uint8Array {
+  return moduleOf(
+    changed(sections, sectionIds.import, (bytes) => withElement(bytes, [...text(from), ...text(name), 0, 0]).bytes),
+  );
+}
+
+/** The module with a start function of this body in place of its own. */
+function starting(body: readonly number[]): Uint8Array {
+  const imported = importedFunctions(sections.find(({ id }) => id === sectionIds.import)?.bytes ?? []);
+  let type = 0;
+  let index = 0;
+  let made = changed(sections, sectionIds.type, (bytes) => {
+    const appended = withElement(bytes, [0x60, 0, 0]);
+    type = appended.index;
+    return appended.bytes;
+  });
+  made = changed(made, sectionIds.function, (bytes) => {
+    const appended = withElement(bytes, leb(type));
+    index = appended.index;
+    return appended.bytes;
+  });
+  made = changed(made, sectionIds.code, (bytes) => withElement(bytes, [...leb(body.length + 1), 0, ...body]).bytes);
+  return moduleOf(changed(made, sectionIds.start, () => leb(imported + index)));
+}
+
+describe('B06 a module that is no policy', () => {
+  it('B06 is taken as it was compiled, taken apart and put together again', async () => {
+    expect(Buffer.from(moduleOf(sections)).equals(Buffer.from(wasm))).toBe(true);
+    expect((await load(moduleOf(sections))).evaluate('authz/decision', '{}')).toContain('deny');
+    // Without its own start function the module has not set itself up.
+    expect(await refusal(starting([0x0b]))).toMatch(/^policy.wasm does not/);
+  });
+
+  it.each([
+    ['env', 'evil'],
+    ['env', 'opa_builtin5'],
+    ['wasi_snapshot_preview1', 'fd_write'],
+    ['wasi_snapshot_preview1', 'proc_exit'],
+    ['', ''],
+    ['node:fs', 'readFileSync'],
+  ])('B06 is refused when it imports %s.%s', async (from, name) => {
+    expect(await refusal(importing(from, name))).toMatch(/imports|does not compile/);
+  });
+
+  it.each(['opa_eval', 'opa_malloc', 'opa_json_parse', 'opa_heap_ptr_get', 'builtins', 'entrypoints'])(
+    'B06 is refused when it does not export %s',
+    async (name) => {
+      const renamed = changed(sections, sectionIds.export, (bytes) => {
+        const hay = Buffer.from(bytes);
+        const at = hay.indexOf(Buffer.from([name.length, ...Buffer.from(name)]));
+        hay[at + 1] = 0x58;
+        return [...hay];
+      });
+      expect(await refusal(moduleOf(renamed))).toContain(name);
+    },
+  );
+
+  it('B06 is refused when its start function never ends, and the process goes on', async () => {
+    const start = process.cpuUsage();
+    expect(await refusal(starting([0x03, 0x40, 0x0c, 0x00, 0x0b, 0x0b]))).toMatch(/^policy.wasm /);
+    expect(process.cpuUsage(start).user / 1e6).toBeLessThan(30);
+  }, 120_000);
+
+  it('B06 is refused when its start function traps', async () => {
+    expect(await refusal(starting([0x00, 0x0b]))).toMatch(/^policy.wasm does not start/);
+  });
+
+  it('B06 is refused when it wants 4 GiB of memory from the start', async () => {
+    // The import of the memory: module, name, kind 2, no maximum, 2 pages.
+    const wanting = changed(sections, sectionIds.import, (bytes) => {
+      const hay = Buffer.from(bytes);
+      const at = hay.indexOf(Buffer.from([...text('env'), ...text('memory'), 2, 0]));
+      const limits = at + 'env'.length + 'memory'.length + 4;
+      let end = limits;
+      while ((hay[end] ?? 0) >= 0x80) end += 1;
+      return [...hay.subarray(0, limits), ...leb(65_536), ...hay.subarray(end + 1)];
+    });
+    const before = process.memoryUsage().rss;
+    expect(await refusal(moduleOf(wanting))).toMatch(/^policy.wasm /);
+    expect(process.memoryUsage().rss - before).toBeLessThan(100_000_000);
+  });
+
+  it.each([
+    ['nothing', Buffer.alloc(0)],
+    ['text', Buffer.from('package authz')],
+    ['the magic number alone', Buffer.from([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0])],
+    ['another version', Buffer.from([0, 0x61, 0x73, 0x6d, 2, 0, 0, 0])],
+  ])('B06 is refused when it is %s', async (_what, bytes) => {
+    expect(await refusal(bytes)).toMatch(/^policy.wasm /);
+  });
+
+  it('B06 is refused when it is of another ABI', async () => {
+    // `opa_wasm_abi_minor_version` is an exported constant 3: i32.const 3.
+    const made = await Promise.all(
+      [0, 1].map(async (minor) => {
+        const older = changed(sections, 6, (bytes) => {
+          const hay = Buffer.from(bytes);
+          const at = hay.lastIndexOf(Buffer.from([0x7f, 0, 0x41, 3, 0x0b]));
+          hay[at + 3] = minor;
+          return [...hay];
+        });
+        return load(moduleOf(older)).then(
+          () => 'serves',
+          (cause: Error) => cause.message,
+        );
+      }),
+    );
+    expect(made).toEqual([expect.stringContaining('ABI'), expect.stringContaining('ABI')]);
+  });
+});
+
+describe('B07 a byte that was flipped', () => {
+  it('B07 in the module is refused, or leaves it a policy that still denies what it denied', async () => {
+    const seen = { refused: 0, failing: 0, same: 0, other: 0 };
+    await fc.assert(
+      fc.asyncProperty(fc.nat(wasm.length - 1), fc.integer({ min: 1, max: 255 }), async (at, change) => {
+        const flipped = Uint8Array.from(wasm);
+        flipped[at] = (flipped[at] ?? 0) ^ change;
+        const policy = await load(flipped).catch((cause: unknown) => cause);
+        if (policy instanceof BundleRefused) {
+          seen.refused += 1;
+          return;
+        }
+        expect(policy).toBeInstanceOf(PolicyModule);
+        try {
+          const result = (policy as PolicyModule).evaluate('authz/decision', '{}') ?? '';
+          seen[result.includes('"deny"') ? 'same' : 'other'] += 1;
+          expect(result).not.toContain('"allow"');
+        } catch (cause) {
+          seen.failing += 1;
+          expect(cause).toHaveProperty('code');
+        }
+      }),
+      { numRuns: 1_000 },
+    );
+    expect(seen.refused).toBeGreaterThan(100);
+  }, 120_000);
+});
