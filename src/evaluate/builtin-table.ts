@@ -15,8 +15,16 @@ const recorded: ReadonlySet<string> = new Set([
 /** Each family is loaded when the first bundle needs one of its builtins: most policies need few, and some are large. */
 const families: readonly { readonly names: readonly string[]; readonly load: () => Promise<BuiltinFamily> }[] = [
   {
+    names: ['providers.aws.sign_req'],
+    load: async () => (await import('./builtins/aws.ts')).builtins,
+  },
+  {
     names: ['cast_array', 'cast_boolean', 'cast_null', 'cast_object', 'cast_set', 'cast_string'],
     load: async () => (await import('./builtins/casts.ts')).builtins,
+  },
+  {
+    names: ['internal.print', 'internal.test_case', 'print', 'trace'],
+    load: async () => (await import('./builtins/debug.ts')).builtins,
   },
   {
     names: [
@@ -44,6 +52,19 @@ const families: readonly { readonly names: readonly string[]; readonly load: () 
       'graphql.schema_is_valid',
     ],
     load: async () => (await import('./builtins/graphql.ts')).builtins,
+  },
+  {
+    names: [
+      'crypto.hmac.equal',
+      'crypto.hmac.md5',
+      'crypto.hmac.sha1',
+      'crypto.hmac.sha256',
+      'crypto.hmac.sha512',
+      'crypto.md5',
+      'crypto.sha1',
+      'crypto.sha256',
+    ],
+    load: async () => (await import('./builtins/hashes.ts')).builtins,
   },
   {
     names: ['json.marshal_with_options', 'json.patch', 'object.subset'],

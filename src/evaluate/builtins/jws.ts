@@ -78,7 +78,8 @@ function usable(key: KeyObject): KeyObject {
   const kind = key.asymmetricKeyType ?? '';
   const curve = key.asymmetricKeyDetails?.namedCurve ?? '';
   const known = kind === 'ec' ? goCurves.has(curve) : goKinds.has(kind);
-  if (!known || key.asymmetricKeyDetails?.modulusLength === 0) throw new BuiltinError('unknown public key algorithm or curve');
+  if (!known || key.asymmetricKeyDetails?.modulusLength === 0)
+    throw new BuiltinError('unknown public key algorithm or curve');
   return key;
 }
 

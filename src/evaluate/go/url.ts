@@ -158,3 +158,9 @@ export function splitHostPort(hostPort: string): { readonly hostname: string; re
   const bracketed = host.startsWith('[') && host.endsWith(']');
   return { hostname: bracketed ? host.slice(1, -1) : host, port: ported ? hostPort.slice(colon + 1) : '' };
 }
+
+/** Go's `URL.EscapedPath`. */
+export function escapedPath({ path, rawPath }: Url): string {
+  if (rawPath !== '' && /^[A-Za-z0-9\-_.~$&+,/:;=@!'()*[\]%]*$/.test(rawPath)) return rawPath;
+  return path === '*' ? '*' : escapeBytes(path, pathCharacter);
+}
