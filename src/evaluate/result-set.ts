@@ -2,10 +2,12 @@ import { readValue } from './values/read-value.ts';
 import { writeJson } from './values/write-value.ts';
 
 /**
- * What JSON does not have: an empty set, a set's brace (behind which stands no `"key": `), a key that is no string. It
- * may find the like inside a string, which only costs the longer way; it never misses one.
+ * What JSON does not have: an empty set, a set's brace (behind which stands no `"key": `), a key that is no string, a
+ * number as only Rego writes it. It may find the like inside a string, which only costs the longer way; it never misses
+ * one.
  */
-const notJson = /set\(\)|\{(?!\}|"[^"\\]*(?:\\.[^"\\]*)*": )|[\]})]: |, (?:-?\d[\d.eE+-]*|true|false|null): /;
+const notJson =
+  /set\(\)|\{(?!\}|"[^"\\]*(?:\\.[^"\\]*)*": )|[\]})]: |, (?:-?\d[\d.eE+-]*|true|false|null): |(?:^|[[{ ])(?:\+|-?\.|-?0\d|-?\d+\.(?!\d))/;
 
 /** Thrown for a result set that is not one value, which an entrypoint that names a rule never has. */
 export class NotOneResult extends Error {}

@@ -13,7 +13,8 @@ export function readValue(text: string): Value {
   return value;
 }
 
-const numberAt = /-?\d+(?:\.\d*)?(?:[eE][+-]?\d*)?/y;
+/** More than JSON has: the module keeps a number as policy or input wrote it, and Rego writes `.5` and reads "+5". */
+const numberAt = /[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?/y;
 
 class Reader {
   readonly #text: string;
@@ -79,7 +80,7 @@ class Reader {
     const match = numberAt.exec(this.#text);
     if (match === null) this.#fail();
     this.#at = numberAt.lastIndex;
-    return new RegoNumber(match[0]);
+    return new RegoNumber(jsonNumber(match[0]));
   }
 
   #array(): Value[] {
@@ -139,4 +140,14 @@ class Reader {
   #fail(): never {
     throw new SyntaxError(`no value at ${this.#at} of ${this.#text.length}`);
   }
+}
+
+/** The same number as JSON writes it: no sign before it but a minus, and digits on both sides of the point. */
+function jsonNumber(text: string): string {
+  if (/^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE]|$)/.test(text)) return text;
+  return text
+    .replace(/^\+/, '')
+    .replace(/^(-?)0+(?=\d)/, '$1')
+    .replace(/^(-?)\./, '$10.')
+    .replace(/\.(?!\d)/, '');
 }
