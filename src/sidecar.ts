@@ -16,6 +16,7 @@ import { enricher } from './enrich/enrich.ts';
 import { type PolicyLimits, PolicyModule } from './evaluate/policy-module.ts';
 import { identifier } from './identify/identify.ts';
 import { listenOn, listenOnSocket } from './listen/bind.ts';
+import { closeServer } from './listen/close-server.ts';
 import { DecisionListener, type ListenerLimits } from './listen/decision-listener.ts';
 import { parseJson } from './receive/parse-json.ts';
 import { eventWriter } from './record/decision-event.ts';
@@ -334,11 +335,7 @@ async function openProbesDoor(config: Config, probes: Probes, doors: Doors): Pro
 
 function doorwayOf(server: Server): { close(): Promise<void>; cut(): void } {
   return {
-    close: () => {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
-      return closed;
-    },
+    close: () => closeServer(server),
     cut: () => server.closeAllConnections(),
   };
 }

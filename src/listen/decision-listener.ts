@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { asSidecarError, RequestRefused, type SidecarError } from '../domain/errors.ts';
 import type { Log } from '../domain/ports.ts';
 import type { Answer, RawRequest, Surface, Via } from '../domain/request.ts';
+import { closeServer } from './close-server.ts';
 import { brokenBody, readBody } from './read-body.ts';
 import { type Head, isJson, isOwnHost, readHead } from './read-head.ts';
 import { evaluationPath, MethodNotAllowed, route, surfaceOf } from './routes.ts';
@@ -133,7 +134,8 @@ export class DecisionListener {
       const answer = this.#options.refuse(error, surfaceOf(target));
       const allow = error instanceof MethodNotAllowed ? { allow: error.allow } : {};
       // What of the body is unread stays so: the connection ends with the answer unless the request was read whole.
-      this.#send(response, { ...answer, headers: { ...answer.headers, ...allow } }, head?.requestId, !request.complete);
+      const close = this.#stopping || !request.complete;
+      this.#send(response, { ...answer, headers: { ...answer.headers, ...allow } }, head?.requestId, close);
     } finally {
       this.#inFlight -= 1;
     }
@@ -220,9 +222,7 @@ export class DecisionListener {
 
   async #close(server: Server): Promise<void> {
     this.#stopping = true;
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    server.closeIdleConnections();
-    await closed;
+    await closeServer(server);
   }
 }
 
