@@ -2,12 +2,12 @@ import { readValue } from './values/read-value.ts';
 import { writeJson } from './values/write-value.ts';
 
 /**
- * What JSON does not have: an empty set, a set's brace (behind which stands no `"key": `), a key that is no string, a
- * number as only Rego writes it. It may find the like inside a string, which only costs the longer way; it never misses
- * one.
+ * What JSON does not have: an empty set, a set's brace (behind which stands no `"key": `), a key that is no string. It
+ * may find the like inside a string, which only costs the longer way; it never misses one.
  */
-const notJson =
-  /set\(\)|\{(?!\}|"[^"\\]*(?:\\.[^"\\]*)*": )|[\]})]: |, (?:-?\d[\d.eE+-]*|true|false|null): |(?:^|[[{ ])(?:\+|-?\.|-?0\d|-?\d+\.(?!\d))/;
+const notJson = /set\(\)|\{(?!\}|"[^"\\]*(?:\\.[^"\\]*)*": )|[\]})]: |, (?:-?\d[\d.eE+-]*|true|false|null): /;
+/** A number as only Rego writes it: `+5`, `.5`, `05`, `5.`. Apart from the others, because together they take twice as long. */
+const oddNumber = /[[{ ](?:\+|-?\.|-?0\d|-?\d+\.(?!\d))/;
 
 /** Thrown for a result set that is not one value, which an entrypoint that names a rule never has. */
 export class NotOneResult extends Error {}
@@ -25,5 +25,6 @@ export function jsonOfResult(text: string): string | undefined {
   if (!text.startsWith('{{"result": ') || !text.endsWith('}}'))
     throw new NotOneResult('the result set is not one value');
   const value = text.slice(12, -2);
-  return notJson.test(value) ? writeJson(readValue(value)) : value;
+  const plain = !/^[-+.\d]/.test(value) && !notJson.test(value) && !oddNumber.test(value);
+  return plain ? value : writeJson(readValue(value));
 }
