@@ -8,7 +8,7 @@
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { openSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,6 +21,8 @@ const requests = Number(process.env['BENCH_REQUESTS'] ?? 20_000);
 const rounds = Number(process.env['BENCH_ROUNDS'] ?? 3);
 const connections = 16;
 const token = 'a-token-that-only-this-bench-uses';
+const ours = 'postern: enrichment, metrics, decision log';
+const unmetered = 'postern without the evaluation budget';
 const here = import.meta.dirname;
 const repo = join(here, '..');
 
@@ -77,7 +79,13 @@ async function startFloor(bodyFile: string): Promise<Contender> {
   return { name: 'floor: node:http, constant', pid: child.pid ?? 0, port, path: '/', bodyFile, expects: 'true' };
 }
 
-async function startPostern(directory: string, bodyFile: string): Promise<Contender> {
+async function startPostern(
+  name: string,
+  directory: string,
+  bodyFile: string,
+  nodeOptions: readonly string[] = [],
+): Promise<Contender> {
+  await mkdir(directory);
   const [port, controlPort] = [await freePort(), await freePort()];
   await writeFile(join(directory, 'token'), token, { mode: 0o600 });
   const configFile = join(directory, 'postern.yaml');
@@ -93,7 +101,7 @@ async function startPostern(directory: string, bodyFile: string): Promise<Conten
       log: { level: 'warn' },
     }),
   );
-  const child = start(0, process.execPath, ['dist/main.js', 'serve', '--config', configFile], 'pipe');
+  const child = start(0, process.execPath, [...nodeOptions, 'dist/main.js', 'serve', '--config', configFile], 'pipe');
   child.stdout?.pipe(process.stderr);
   const control = `http://127.0.0.1:${controlPort}`;
   await until(`${control}/health/ready`);
@@ -114,7 +122,7 @@ async function startPostern(directory: string, bodyFile: string): Promise<Conten
   });
   if (!put.ok) throw new Error(`signals were refused: ${await put.text()}`);
   return {
-    name: 'postern: enrichment, metrics, decision log',
+    name,
     pid: child.pid ?? 0,
     port,
     path: '/access/v1/evaluation',
@@ -188,13 +196,17 @@ try {
   const opa = (await findOpa({ env: process.env, toolsDirectory: join(repo, '.tools'), say })).path;
   const requestFile = join(directory, 'request.json');
   await writeFile(requestFile, requestBody);
-  const postern = await startPostern(directory, requestFile);
+  const postern = await startPostern(ours, join(directory, 'postern'), requestFile);
   await load(postern, 1);
   const inputFile = join(directory, 'input.json');
-  await writeFile(inputFile, JSON.stringify({ input: await enrichedInput(directory) }));
+  await writeFile(inputFile, JSON.stringify({ input: await enrichedInput(join(directory, 'postern')) }));
   const contenders = [
     await startFloor(requestFile),
     postern,
+    await startPostern(unmetered, join(directory, 'unmetered'), requestFile, [
+      '--import',
+      join(here, 'support/without-meter.ts'),
+    ]),
     await startOpa(opa, inputFile, undefined),
     await startOpa(opa, inputFile, join(directory, 'opa-decisions.log')),
   ];
@@ -227,12 +239,12 @@ function report(figures: ReadonlyMap<string, readonly Figures[]>): void {
     const cells = [row.cpuUs.toFixed(1), row.perSecond.toFixed(0), row.p50Us.toFixed(0), row.p99Us.toFixed(0)];
     console.log(`${name.padEnd(44)} ${cells.map((cell) => cell.padStart(9)).join('')}`);
   }
-  const ours = medians.get('postern: enrichment, metrics, decision log');
+  const us = medians.get(ours);
   for (const [name, theirs] of medians) {
-    if (ours === undefined || theirs === ours) continue;
+    if (us === undefined || theirs === us) continue;
     console.log(
-      `postern / ${name}: CPU ${(ours.cpuUs / theirs.cpuUs).toFixed(2)}, throughput ` +
-        `${(ours.perSecond / theirs.perSecond).toFixed(2)}, p99 ${(ours.p99Us / theirs.p99Us).toFixed(2)}`,
+      `postern / ${name}: CPU ${(us.cpuUs / theirs.cpuUs).toFixed(2)}, throughput ` +
+        `${(us.perSecond / theirs.perSecond).toFixed(2)}, p99 ${(us.p99Us / theirs.p99Us).toFixed(2)}`,
     );
   }
 }

@@ -45,10 +45,13 @@ function gather(request: IncomingMessage, bytesMax: number): Promise<Uint8Array>
       }
     });
     request.on('end', () => resolve(gathered.length === bytes ? gathered : gathered.subarray(0, bytes)));
-    // After `end` this settles nothing any more.
     request.on(brokenBody, reject);
-    request.on('close', () => reject(new RequestRefused('body_cut_short', 400)));
-    request.on('error', () => reject(new RequestRefused('body_cut_short', 400)));
+    // Every request closes; an error that nobody waits for any more would still have to gather its stack.
+    const cutShort = (): void => {
+      if (!request.readableEnded) reject(new RequestRefused('body_cut_short', 400));
+    };
+    request.on('close', cutShort);
+    request.on('error', cutShort);
   });
 }
 

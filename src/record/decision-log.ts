@@ -12,6 +12,8 @@ export interface DecisionLogOptions {
   readonly dropped: (events: number) => void;
 }
 
+/** Events of so long share one write: handing one over to the thread pool costs more than an enrichment does. */
+const gatherMs = 5;
 /** Between two tries at a file that refuses to be written. */
 const retryMs = 250;
 
@@ -85,8 +87,7 @@ export class DecisionLog {
   }
 
   async #writeAll(): Promise<void> {
-    // One turn of the event loop, so that requests answered in the same turn share one write.
-    await new Promise((resolve) => setImmediate(resolve));
+    await delay(gatherMs);
     while (this.#lines.length > 0) {
       const lines = this.#lines;
       const bytes = this.#pendingBytes;

@@ -1,0 +1,243 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { appendFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { Undecided } from '../../src/domain/errors.ts';
+import { DecisionLog, type DecisionLogOptions } from '../../src/record/decision-log.ts';
+import { KeptLog } from '../fakes/kept-log.ts';
+import { eventually } from '../support/eventually.ts';
+
+let directory: string;
+let path: string;
+let log: KeptLog;
+let written: number[];
+let dropped: number;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'decisions-'));
+  path = join(directory, 'decisions.jsonl');
+  log = new KeptLog();
+  written = [];
+  dropped = 0;
+});
+
+afterEach(() => rm(directory, { recursive: true }));
+
+function opened(change: Partial<DecisionLogOptions> = {}): Promise<DecisionLog> {
+  return DecisionLog.open({
+    path,
+    pendingBytesMax: 1_000_000,
+    log,
+    written: (events) => written.push(events),
+    dropped: (events) => {
+      dropped += events;
+    },
+    ...change,
+  });
+}
+
+function text(): Promise<string> {
+  return readFile(path, 'utf8');
+}
+
+describe('the decision log', () => {
+  it('holds every event, in order, a line each, once it is closed', async () => {
+    const events = await opened();
+    const lines = Array.from({ length: 1_000 }, (_, index) => `{"n":${index},"text":"\u00e9\u{1f600}"}\n`);
+    for (const line of lines) events.append(line);
+    await events.close();
+    expect(await text()).toBe(lines.join(''));
+    expect(written.reduce((sum, count) => sum + count, 0)).toBe(1_000);
+    expect(events.pendingBytes).toBe(0);
+    expect(dropped).toBe(0);
+  });
+
+  it('writes what comes together with one write', async () => {
+    const events = await opened();
+    for (let count = 0; count < 100; count += 1) events.append('{}\n');
+    await eventually(() => events.pendingBytes === 0);
+    expect(written).toEqual([100]);
+    await events.close();
+  });
+
+  it('holds them in order however they come', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.tuple(fc.nat(300), fc.boolean()), { maxLength: 60 }), async (pieces) => {
+        await rm(path, { force: true });
+        const events = await opened();
+        let expected = '';
+        for (const [index, [length, pause]] of pieces.entries()) {
+          const line = `${index} ${'x'.repeat(length)}\n`;
+          events.append(line);
+          expected += line;
+          if (pause) await new Promise((resolve) => setImmediate(resolve));
+        }
+        await events.close();
+        expect(await text()).toBe(expected);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('goes on where it ended', async () => {
+    const first = await opened();
+    first.append('{"n":1}\n');
+    await first.close();
+    const second = await opened();
+    second.append('{"n":2}\n');
+    await second.close();
+    expect(await text()).toBe('{"n":1}\n{"n":2}\n');
+    expect(log.lines).toEqual([]);
+  });
+
+  it('W04 closes off an event that a crash cut short, and says so', async () => {
+    await writeFile(path, '{"n":1}\n{"n":2');
+    const events = await opened();
+    events.append('{"n":3}\n');
+    await events.close();
+    expect(await text()).toBe('{"n":1}\n{"n":2\n{"n":3}\n');
+    expect(log.of('warn')).toHaveLength(1);
+  });
+
+  it('is nobody else’s to read', async () => {
+    const events = await opened();
+    expect((await stat(path)).mode & 0o007).toBe(0);
+    await events.close();
+  });
+
+  it('X07 that cannot be opened is a fault at start', async () => {
+    await expect(opened({ path: join(directory, 'missing', 'x') })).rejects.toThrow('ENOENT');
+    await expect(opened({ path: directory })).rejects.toThrow('EISDIR');
+  });
+});
+
+describe('W01 a disk that is full', () => {
+  it('W01 lets events wait as long as there is room, and no decision be given past that', async () => {
+    const events = await opened({ path: '/dev/full', pendingBytesMax: 100 });
+    const line = `${'x'.repeat(49)}\n`;
+    events.append(line);
+    await eventually(() => events.failing);
+    events.append(line);
+    expect(events.pendingBytes).toBe(100);
+    expect(() => events.append('\n')).toThrow(Undecided);
+    expect(() => events.append('\n')).toThrow('100 bytes of events wait to be written');
+    expect(dropped).toBe(2);
+    expect(log.of('error')).toEqual(['the decision log cannot be written; events wait']);
+    await events.close();
+    // What could not be written in the end is counted too.
+    expect(dropped).toBe(4);
+    expect(written).toEqual([]);
+  });
+
+  it('W01 has room for exactly as much as is said', async () => {
+    const events = await opened({ path: '/dev/full', pendingBytesMax: 10 });
+    expect(() => events.append('x'.repeat(11))).toThrow(Undecided);
+    events.append('x'.repeat(10));
+    expect(() => events.append('x')).toThrow(Undecided);
+    await events.close();
+  });
+
+  it('W03 cuts back half an event, and goes on when there is room again', async () => {
+    const child = new LimitedLog(path, 20_000);
+    try {
+      const line = 'x'.repeat(4_999);
+      for (let count = 1; count <= 3; count += 1) {
+        await child.says(`append ${line}`);
+        await child.until(({ written: events }) => events === count);
+      }
+      // Five more bytes than there is room for: part of it goes out, and is taken back.
+      await child.says(`append ${'y'.repeat(5_004)}`);
+      await child.until(({ failing }) => failing);
+      await eventually(async () => (await stat(path)).size === 15_000);
+      await child.says('append z');
+      expect((await child.says(`append ${'w'.repeat(9_000)}`)).refused).toBe('audit_unavailable');
+      child.liftLimit();
+      await child.until(({ written: events, failing }) => events === 5 && !failing);
+      const state = await child.says('close');
+      expect(state).toMatchObject({ written: 5, dropped: 1, pending: 0 });
+      expect(state.told).toEqual([
+        'the decision log cannot be written; events wait',
+        'the decision log is written again',
+      ]);
+      expect(await text()).toBe(`${`${line}\n`.repeat(3)}${'y'.repeat(5_004)}\nz\n`);
+    } finally {
+      child.end();
+    }
+  }, 20_000);
+
+  it('W03 at the very start of an event writes nothing of it', async () => {
+    await writeFile(path, 'x\n'.repeat(5_000));
+    const child = new LimitedLog(path, 10_000);
+    try {
+      await child.says('append y');
+      await child.until(({ failing }) => failing);
+      expect((await stat(path)).size).toBe(10_000);
+      child.liftLimit();
+      await child.until(({ written: events }) => events === 1);
+      await child.says('close');
+      expect((await text()).slice(-4)).toBe('x\ny\n');
+    } finally {
+      child.end();
+    }
+  }, 20_000);
+});
+
+describe('a file that another process has appended to', () => {
+  it('keeps what stood there', async () => {
+    const events = await opened();
+    events.append('{"n":1}\n');
+    await eventually(() => events.pendingBytes === 0);
+    await appendFile(path, '{"other":true}\n');
+    events.append('{"n":2}\n');
+    await events.close();
+    expect(await text()).toBe('{"n":1}\n{"other":true}\n{"n":2}\n');
+  });
+});
+
+interface State {
+  readonly refused?: string;
+  readonly written: number;
+  readonly dropped: number;
+  readonly pending: number;
+  readonly failing: boolean;
+  readonly told: readonly string[];
+}
+
+/** A decision log in a process whose files may have only so many bytes: what a full disk is, without one. */
+class LimitedLog {
+  readonly #process: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor(file: string, bytes: number) {
+    const script = new URL('./append-events.ts', import.meta.url).pathname;
+    this.#process = spawn('prlimit', [`--fsize=${bytes}:unlimited`, process.execPath, script, file], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, NODE_OPTIONS: '' },
+    });
+    const { stdout } = this.#process;
+    if (stdout === null) throw new Error('no output');
+    this.#lines = createInterface({ input: stdout })[Symbol.asyncIterator]();
+  }
+
+  async says(command: string): Promise<State> {
+    this.#process.stdin?.write(`${command}\n`);
+    const { value } = await this.#lines.next();
+    return JSON.parse(String(value)) as State;
+  }
+
+  until(holds: (state: State) => boolean): Promise<void> {
+    return eventually(async () => holds(await this.says('state')));
+  }
+
+  liftLimit(): void {
+    execFileSync('prlimit', ['--pid', String(this.#process.pid), '--fsize=unlimited']);
+  }
+
+  end(): void {
+    this.#process.stdin?.end();
+    this.#process.kill();
+  }
+}
