@@ -1,0 +1,97 @@
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { readBundle } from '../../src/bundle/read-bundle.ts';
+import { Undecided } from '../../src/domain/errors.ts';
+import { PolicyModule } from '../../src/evaluate/policy-module.ts';
+import { compilePolicy } from '../support/compile-policy.ts';
+
+const entrypoints = [
+  'quiet',
+  'loops',
+  'shift',
+  'hoard',
+  'walks',
+  'square',
+  'double',
+  'swell',
+  'glob_bomb',
+  'regex_bomb',
+  'deep',
+];
+const budgetMs = 100;
+
+function threadCpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1_000;
+}
+
+let policy: PolicyModule;
+
+beforeAll(async () => {
+  const file = await compilePolicy(
+    'budget',
+    entrypoints.map((name) => `budget/${name}`),
+  );
+  const bundle = await readBundle(file, { inflatedBytes: 2 ** 26, members: 100 });
+  policy = await PolicyModule.load(bundle, {
+    memoryPages: 2_048,
+    resultBytes: 1_048_576,
+    budgetMs,
+    monotonicMs: () => performance.now(),
+    threadCpuMs,
+  });
+}, 60_000);
+
+/** @returns the code it failed with, or what it gave; and the processor time it took */
+function outcome(entrypoint: string, input: object): { readonly result: string; readonly cpuMs: number } {
+  const before = threadCpuMs();
+  let result: string;
+  try {
+    result = policy.evaluate(`budget/${entrypoint}`, JSON.stringify(input)) ?? 'undefined';
+  } catch (cause) {
+    if (!(cause instanceof Undecided)) throw cause;
+    result = cause.code;
+  }
+  return { result, cpuMs: threadCpuMs() - before };
+}
+
+const long = 'a'.repeat(100_000);
+const wide = Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`member${index}`, [1, 2, { index }]]));
+const hostile: readonly (readonly [entrypoint: string, input: object])[] = [
+  ['loops', { n: 40 }],
+  ['shift', { n: 10_000_000 }],
+  ['hoard', { n: 10_000_000 }],
+  ['walks', { document: wide }],
+  ['square', {}],
+  ['double', { n: 100_000, text: long }],
+  ['swell', { text: long }],
+  ['deep', { text: `${'['.repeat(200_000)}${']'.repeat(200_000)}` }],
+  ['glob_bomb', { pattern: '{'.repeat(3_200) }],
+];
+
+describe('P01 P02 P03 P05 a policy that would run for minutes, or eat all memory', () => {
+  it.each(hostile)('%s stays closed within twice its budget, and the next caller is answered', (entrypoint, input) => {
+    const { result, cpuMs } = outcome(entrypoint, input);
+    expect(['policy_budget_spent', 'policy_failed']).toContain(result);
+    expect(cpuMs).toBeLessThan(2 * budgetMs);
+    expect(JSON.parse(outcome('quiet', {}).result)).toEqual({ effect: 'deny', reasons: [{ code: 'quiet' }] });
+  });
+
+  it('P01 says that it was the budget, where it was the time', () => {
+    expect(outcome('loops', { n: 40 }).result).toBe('policy_budget_spent');
+    expect(outcome('square', {}).result).toBe('policy_budget_spent');
+  });
+
+  it('is measured for each evaluation anew: a hundred short ones in a row spend nothing', () => {
+    for (let round = 0; round < 100; round += 1) expect(outcome('loops', { n: 5 }).result).toBe('0');
+  });
+});
+
+describe('P06 a pattern that backtracks for ever in other engines', () => {
+  it('P06 takes linear time, and means what it means in RE2', () => {
+    expect(outcome('regex_bomb', { pattern: '^(a+)+$', text: `${long}b` }).result).toBe('false');
+    expect(outcome('regex_bomb', { pattern: '^(a+)+$', text: long }).result).toBe('true');
+    // RE2 refuses it for the size of its program.
+    expect(outcome('regex_bomb', { pattern: '((x{1000}){1000})', text: 'x' }).result).toBe('undefined');
+    expect(outcome('regex_bomb', { pattern: '(', text: 'x' }).result).toBe('undefined');
+  });
+});

@@ -1,0 +1,49 @@
+# Policies that would not end, or would eat all memory: each on its own entrypoint, beside one that is right.
+package budget
+
+quiet := {"effect": "deny", "reasons": [{"code": "quiet"}]}
+
+# Four loops inside each other.
+loops := count([1 |
+	some a in numbers.range(1, input.n)
+	some b in numbers.range(1, input.n)
+	some c in numbers.range(1, input.n)
+	some d in numbers.range(1, input.n)
+	((a + b) + c) + d == -1
+])
+
+# Twenty bytes of input, a number of millions of bits.
+shift := bits.lsh(1, input.n)
+
+# As much memory as the caller likes.
+hoard := count(numbers.range(1, input.n))
+
+# Every path of a document with every other.
+walks := count([1 |
+	walk(input.document, _)
+	walk(input.document, _)
+	walk(input.document, _)
+])
+
+# An object whose every value is a pass over all the others.
+square := {x: y |
+	some x in numbers.range(1, 3000)
+	y := [1 | some z in numbers.range(1, 3000); z == x]
+}
+
+# A text that doubles with every step.
+double := concat("", [text |
+	some _ in numbers.range(1, input.n)
+	text := input.text
+])
+
+# Every character of a long text by a long text.
+swell := strings.replace_n({"a": input.text}, input.text)
+
+# Patterns that the caller wrote.
+glob_bomb := glob.match(input.pattern, [], "x")
+
+regex_bomb := regex.match(input.pattern, input.text)
+
+# A caller's text as a document, however deep, and out again.
+deep := json.marshal(json.unmarshal(input.text))
