@@ -24,6 +24,7 @@ import { DecisionLog } from './record/decision-log.ts';
 import type { OperationalLog } from './record/log.ts';
 import { Metrics } from './record/metrics.ts';
 import { Overruns } from './record/overruns.ts';
+import { RecordRefused } from './record/record-refused.ts';
 import { Recorder } from './record/recorder.ts';
 import { respondRefusal } from './respond/respond.ts';
 import { readAttestationKeys } from './signals/attestation-keys.ts';
@@ -368,14 +369,19 @@ function decisionLimits({ decision: { limits } }: Config): ListenerLimits {
 }
 
 async function openDecisionLog({ record }: Config, log: OperationalLog, metrics: Metrics): Promise<DecisionLog> {
-  await mkdir(dirname(record.file), { recursive: true, mode: 0o750 });
-  return DecisionLog.open({
-    path: record.file,
-    pendingBytesMax: record.buffer_bytes,
-    log,
-    written: (events) => metrics.journalWritten(events),
-    dropped: (events) => metrics.journalDropped(events),
-  });
+  try {
+    await mkdir(dirname(record.file), { recursive: true, mode: 0o750 });
+    return await DecisionLog.open({
+      path: record.file,
+      pendingBytesMax: record.buffer_bytes,
+      log,
+      written: (events) => metrics.journalWritten(events),
+      dropped: (events) => metrics.journalDropped(events),
+    });
+  } catch (cause) {
+    const why = cause instanceof Error && 'code' in cause ? cause.code : cause;
+    throw new RecordRefused(`the decision record ${record.file} cannot be opened: ${why}`, { cause });
+  }
 }
 
 /** Device state from the first minute: the machine is read before anybody may ask. */
