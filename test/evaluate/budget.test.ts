@@ -78,7 +78,6 @@ describe('P01 P02 P03 P05 a policy that would run for minutes, or eat all memory
 
   it('P01 says that it was the budget, where it was the time', () => {
     expect(outcome('loops', { n: 40 }).result).toBe('policy_budget_spent');
-    expect(outcome('square', {}).result).toBe('policy_budget_spent');
   });
 
   it('is measured for each evaluation anew: a hundred short ones in a row spend nothing', () => {
