@@ -1,191 +1,353 @@
-import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
 import type { BundleRevision, PolicyCatalogue } from '../domain/bundle.ts';
 import { BundleRefused, Undecided } from '../domain/errors.ts';
 import type { Log } from '../domain/ports.ts';
-import { type Clock, type EpochMs, epochMs, rfc3339Of } from '../domain/time.ts';
-import { type PolicyLimits, PolicyModule } from '../evaluate/policy-module.ts';
+import { type Clock, type EpochMs, epochMs } from '../domain/time.ts';
+import type { PolicyImage } from '../evaluate/policy-image.ts';
+import { type PolicyHost, type PolicyLimits, PolicyModule } from '../evaluate/policy-module.ts';
+import { type BundleStatus, type Candidate, Feed, type FeedEvent, type FeedHost, type FeedOptions } from './feed.ts';
+import { FileSource } from './file-source.ts';
+import { requireNewer } from './history.ts';
+import type { BundleKeep } from './kept-bundle.ts';
+import { type Prepared, RefusedBundle } from './prepare.ts';
+import { Preparer } from './preparer.ts';
 import type { ArchiveLimits } from './read-archive.ts';
-import { readBundle } from './read-bundle.ts';
+import type { Sample } from './read-samples.ts';
+import { type BundleSource, realTimers, type Timers } from './source.ts';
+import type { SigningRule } from './verify-signature.ts';
+
+export type { BundleStatus } from './feed.ts';
 
 export interface BundleSlotOptions {
   readonly name: string;
-  readonly file: string;
+  /** Where the bundle with the policy comes from; `file` for short. */
+  readonly source?: BundleSource;
+  readonly file?: string;
+  readonly signing?: SigningRule;
+  readonly rollback?: boolean;
+  readonly deltas?: boolean;
+  readonly maxAgeMs: number | undefined;
+  readonly keep?: BundleKeep | undefined;
+  /** Bundles that give data beside it, each below roots of its own. */
+  readonly data?: readonly FeedOptions[];
   /** The entrypoint that has to be there. */
   readonly entrypoint: string;
-  readonly maxAgeMs: number | undefined;
   readonly fileBytesMax: number;
   readonly archiveLimits: ArchiveLimits;
   readonly policyLimits: PolicyLimits;
+  readonly policyHost?: PolicyHost;
+  /** For a bundle to be ready once it is here. */
+  readonly prepareMs?: number;
   readonly clock: Clock;
+  readonly timers?: Timers;
   readonly log: Log;
   readonly activated: (catalogue: PolicyCatalogue) => void;
-  readonly refused: () => void;
+  readonly refused: (bundle: string) => void;
+  readonly fetched?: (bundle: string, outcome: FeedEvent) => void;
+  readonly keepFailed?: (bundle: string) => void;
+  /** Called once something of `status` has changed. */
+  readonly changed?: () => void;
 }
 
-/** A bundle that serves. */
+/** What serves. */
 export interface Serving {
+  /** Of the bundle with the policy. */
   readonly revision: BundleRevision;
   readonly policy: PolicyModule;
-  /** When what it holds was last known to be current: its file's own time. */
+  /** When all of it was last known to be current. */
+  readonly currentAt: EpochMs;
+  /** Every bundle in it, by name. */
+  readonly bundles: ReadonlyMap<string, ServingBundle>;
+}
+
+export interface ServingBundle {
+  readonly revision: BundleRevision;
   readonly currentAt: EpochMs;
 }
 
-/** For the status page: what serves, and what became of the last attempt to replace it. */
-export interface BundleStatus {
-  readonly name: string;
-  readonly active_revision?: string;
-  readonly last_successful_activation?: string;
-  readonly age_s?: number;
-  readonly last_request?: string;
-  readonly code?: string;
-  readonly message?: string;
-}
+const unsigned: SigningRule = { required: false, keys: [], scope: undefined };
+const prepareMsUsual = 60_000;
+/** Of the data's own size; past it the holes that changes left cost more than reading it anew. */
+const holesMax = 0.5;
 
 /**
- * One bundle from one file. It is read, found whole, compiled, tried, and only then takes the place of the one before,
- * between two requests; whatever fails on the way, the one before serves on.
+ * The bundles that decide: one with the policy, others with data. Whatever comes is read, verified, built and tried on
+ * another thread, and only then takes the place of what was before, between two requests; whatever fails on the way, what
+ * was before serves on.
  */
 export class BundleSlot {
   readonly #options: BundleSlotOptions;
+  readonly #preparer: Preparer;
+  readonly #feeds: readonly Feed[];
+  readonly #policyFeed: Feed;
   #serving: Serving | undefined;
-  #activatedAt: EpochMs | undefined;
-  #triedAt: EpochMs | undefined;
-  #fault: BundleRefused | undefined;
-  /** Of the bytes that serve, and of those that were refused last: neither is tried again. */
-  #servingDigest = '';
-  #refusedDigest = '';
-  /** Cheap signs that the file is still the same one. */
-  #signs = '';
-  #loading: Promise<void> = Promise.resolve();
-  #timer: NodeJS.Timeout | undefined;
+  /** The moment past which it must not serve: too old, or its signature has ended. */
+  #closesAt = Number.POSITIVE_INFINITY;
+  #image: PolicyImage | undefined;
+  #samples: readonly Sample[] = [];
+  #catalogue: PolicyCatalogue = { policies: new Map() };
+  #entrypoints: readonly string[] = [];
+  /** What came before the rest was there, by feed. */
+  readonly #waiting = new Map<Feed, Candidate>();
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: BundleSlotOptions) {
+    const { archiveLimits, policyLimits, prepareMs = prepareMsUsual, timers = realTimers, clock } = options;
+    const { memoryPages, resultBytes, budgetMs } = policyLimits;
     this.#options = options;
+    this.#preparer = new Preparer({
+      limits: { archive: archiveLimits, policy: { memoryPages, resultBytes, budgetMs } },
+      timeoutMs: prepareMs,
+      timers,
+    });
+    const host: FeedHost = {
+      clock,
+      timers,
+      activate: (feed, candidate) => this.#inTurn(() => this.#activate(feed, candidate)),
+      renewed: () => this.#renew(),
+      fetched: (feed, outcome) => {
+        this.#options.fetched?.(feed.options.name, outcome);
+        this.#options.changed?.();
+      },
+      refused: (feed, fault, asked, again) => this.#refused(feed, fault, asked, again),
+      keepFailed: (feed, cause) => {
+        options.keepFailed?.(feed.options.name);
+        options.log.error('the bundle that serves could not be kept for a restart', {
+          bundle: feed.options.name,
+          cause,
+        });
+      },
+    };
+    this.#policyFeed = new Feed(policyFeedOf(options), host);
+    this.#feeds = [this.#policyFeed, ...(options.data ?? []).map((feed) => new Feed(feed, host))];
   }
 
   /** @throws Undecided `no_bundle`, `bundle_too_old` */
   serving(now: EpochMs): Serving {
     const serving = this.#serving;
     if (serving === undefined) throw new Undecided('no_bundle', `bundle ${this.#options.name} has not been activated`);
-    const { maxAgeMs } = this.#options;
-    if (maxAgeMs !== undefined && now - serving.currentAt > maxAgeMs) {
-      throw new Undecided('bundle_too_old', `bundle ${this.#options.name} is ${now - serving.currentAt} ms old`);
-    }
+    if (now > this.#closesAt) throw new Undecided('bundle_too_old', this.#whyTooOld(now));
     return serving;
   }
 
-  /** Reads the file again and swaps if it can; never throws, the status says what became of it. */
-  reload(): Promise<void> {
-    this.#loading = this.#loading.then(() => this.#load(true));
-    return this.#loading;
+  /** The image that serves, for a comparison with another; undefined before any does. */
+  get image(): PolicyImage | undefined {
+    return this.#image;
   }
 
-  /** Looks for a changed file every `intervalMs`: by its inode, size and times, so that a swapped symlink is seen too. */
+  /** Serves what was kept on disk, if all of it is there and still good; says in the log if it is not. */
+  async restore(): Promise<void> {
+    for (const feed of this.#feeds) {
+      try {
+        const candidate = await feed.loadKept();
+        if (candidate !== undefined) this.#waiting.set(feed, candidate);
+      } catch (cause) {
+        this.#options.log.error('the kept copy of a bundle cannot be used', { bundle: feed.options.name, cause });
+      }
+    }
+    const kept = [...this.#waiting.keys()];
+    if (kept.length < this.#feeds.length) return;
+    await this.#inTurn(() => this.#prepareWaiting(this.#policyFeed)).catch((cause: unknown) => {
+      this.#options.log.error('the kept copy of a bundle cannot be used', { bundle: this.#options.name, cause });
+      this.#waiting.clear();
+    });
+  }
+
+  /** Asks every source again and swaps if it can; never throws, the status says what became of it. */
+  async reload(): Promise<void> {
+    await Promise.all(this.#feeds.map((feed) => feed.look(true)));
+  }
+
+  /** Looks for changes from now on: on the disk every `intervalMs`, at a server as it and the settings want it. */
   watch(intervalMs: number): void {
-    this.#timer = setInterval(() => {
-      this.#loading = this.#loading.then(() => this.#load(false));
-    }, intervalMs).unref();
+    for (const feed of this.#feeds) feed.start(intervalMs);
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#loading;
+    await Promise.all(this.#feeds.map((feed) => feed.close()));
+    await this.#last;
+    await this.#preparer.close();
   }
 
+  /** Of the bundle with the policy. */
   status(now: EpochMs): BundleStatus {
-    const serving = this.#serving;
-    return {
-      name: this.#options.name,
-      ...(serving !== undefined && { active_revision: serving.revision, age_s: (now - serving.currentAt) / 1_000 }),
-      ...(this.#activatedAt !== undefined && { last_successful_activation: rfc3339Of(this.#activatedAt) }),
-      ...(this.#triedAt !== undefined && { last_request: rfc3339Of(this.#triedAt) }),
-      ...(this.#fault !== undefined && { code: this.#fault.code, message: this.#fault.message }),
-    };
+    return this.#policyFeed.status(now);
   }
 
-  async #load(asked: boolean): Promise<void> {
-    const { clock, log, name } = this.#options;
-    try {
-      const found = await this.#readFile(asked);
-      if (found === undefined) return;
-      this.#triedAt = clock.now();
-      if (found.digest === this.#servingDigest && this.#serving !== undefined) {
-        // The same bytes, written or touched again: what serves is as current as that.
-        this.#serving = { ...this.#serving, currentAt: found.modifiedAt };
-        this.#fault = undefined;
+  /** Of every bundle, by name. */
+  statuses(now: EpochMs): ReadonlyMap<string, BundleStatus> {
+    return new Map(this.#feeds.map((feed) => [feed.options.name, feed.status(now)]));
+  }
+
+  /** One at a time, whichever feed it comes from: each rests on what the one before left. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work);
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  async #activate(feed: Feed, candidate: Candidate): Promise<void> {
+    if (feed.held === undefined || this.#serving === undefined) {
+      this.#waiting.set(feed, candidate);
+      if (this.#feeds.some((one) => one.held === undefined && !this.#waiting.has(one))) {
+        const names = this.#feeds.filter((one) => !this.#waiting.has(one)).map((one) => one.options.name);
+        this.#options.log.info('a bundle waits for others', { bundle: feed.options.name, missing: names.join(', ') });
         return;
       }
-      if (found.digest === this.#refusedDigest && !asked) return;
-      this.#refusedDigest = found.digest;
-      const serving = await this.#activate(found.bytes, found.modifiedAt);
-      this.#serving = serving;
-      this.#servingDigest = found.digest;
-      this.#refusedDigest = '';
-      this.#activatedAt = clock.now();
-      this.#fault = undefined;
-      log.info('a bundle was activated', { bundle: name, revision: serving.revision });
+      await this.#prepareWaiting(feed);
+      return;
+    }
+    const prepared = await this.#prepare(feed, new Map([[feed, candidate]]));
+    await this.#swap(prepared, new Map([[feed, candidate]]), feed);
+    this.#tryRejected(feed);
+  }
+
+  /** @param last the one whose fault it is where nobody else's name stands on it */
+  async #prepareWaiting(last: Feed): Promise<void> {
+    const waiting = new Map(this.#waiting);
+    try {
+      const prepared = await this.#prepare(last, waiting);
+      await this.#swap(prepared, waiting, last);
+      this.#waiting.clear();
     } catch (cause) {
-      this.#refuse(cause instanceof BundleRefused ? cause : unreadable(cause), asked);
+      const named =
+        cause instanceof RefusedBundle ? this.#feeds.find(({ options }) => options.name === cause.bundle) : undefined;
+      const candidate = named === undefined ? undefined : waiting.get(named);
+      if (named === undefined || candidate === undefined || named === last) {
+        if (this.#feeds.length === 1 || named !== undefined) this.#waiting.delete(last);
+        throw cause;
+      }
+      this.#waiting.delete(named);
+      named.refuse(candidate, cause as Error, false);
     }
   }
 
-  #refuse(fault: BundleRefused, asked: boolean): void {
-    const { clock, log, name, file, refused } = this.#options;
-    this.#triedAt = clock.now();
-    const again = fault.message === this.#fault?.message;
-    this.#fault = fault;
+  #prepare(changed: Feed, candidates: ReadonlyMap<Feed, Candidate>): Promise<Prepared> {
+    const bundles = this.#feeds.map((feed) => {
+      const candidate = candidates.get(feed);
+      const archives = candidate === undefined ? feed.held?.archives : candidate.kept?.archives;
+      return {
+        name: feed.options.name,
+        snapshot: archives?.snapshot.bytes ?? candidate?.bytes ?? new Uint8Array(),
+        deltas: (archives?.deltas ?? []).map(({ bytes }) => bytes),
+        signing: feed.options.signing,
+      };
+    });
+    const { held, options } = changed;
+    const image = this.#image;
+    const isDeltaPossible = options.deltas && held !== undefined && image !== undefined && candidates.size === 1;
+    return this.#preparer.prepare({
+      bundles,
+      changed: this.#feeds.indexOf(changed),
+      base: isDeltaPossible ? { image, facts: held.facts, samples: this.#samples } : undefined,
+      trial: { entrypoint: this.#options.entrypoint, entrypointsBefore: this.#entrypoints },
+    });
+  }
+
+  async #swap(prepared: Prepared, candidates: ReadonlyMap<Feed, Candidate>, changed: Feed): Promise<void> {
+    const { clock, log, policyLimits, policyHost } = this.#options;
+    const now = clock.now();
+    const factsOf = (feed: Feed): Prepared['facts'][number] | undefined =>
+      prepared.kind === 'delta' ? prepared.facts[0] : prepared.facts[this.#feeds.indexOf(feed)];
+    for (const [feed, candidate] of candidates) {
+      const facts = factsOf(feed);
+      if (facts === undefined) throw new Error('a bundle was prepared, and not described');
+      const { name, rollback } = feed.options;
+      if (facts.expiresAt !== undefined && facts.expiresAt <= now)
+        throw new RefusedBundle('its signature has ended', name);
+      try {
+        if (!rollback && candidate.kept === undefined) requireNewer(facts, feed.served);
+      } catch (cause) {
+        throw cause instanceof BundleRefused ? new RefusedBundle(cause.message, name, { cause }) : cause;
+      }
+    }
+    const policyFacts = candidates.has(this.#policyFeed) ? factsOf(this.#policyFeed) : this.#policyFeed.held?.facts;
+    if (policyFacts === undefined) throw new Error('data was prepared before its policy');
+    const policy = await PolicyModule.of(prepared.image, policyFacts.revision, policyLimits, policyHost);
+    // From here on nothing fails: either all of it serves, or none of it has been noted anywhere.
+    for (const [feed, candidate] of candidates) {
+      const facts = factsOf(feed);
+      if (facts !== undefined) feed.taken(candidate, prepared.kind, facts);
+    }
+    const { image } = prepared;
+    this.#image = image;
+    this.#samples = prepared.samples;
+    this.#catalogue = prepared.catalogue ?? this.#catalogue;
+    this.#entrypoints = prepared.entrypoints;
+    const dataBytes = image.firstHeapStart - image.statics.length;
+    if (image.heapStart - image.firstHeapStart > dataBytes * holesMax) changed.wantWhole();
+    this.#renew(policy);
+    this.#options.activated(this.#catalogue);
+    this.#options.changed?.();
+    for (const feed of candidates.keys()) {
+      const { revision } = feed.held?.facts ?? policyFacts;
+      log.info('a bundle was activated', { bundle: feed.options.name, revision });
+    }
+  }
+
+  /** A bundle that did not fit may fit what serves now. */
+  #tryRejected(changed: Feed): void {
+    for (const feed of this.#feeds) {
+      const { rejected } = feed;
+      if (feed === changed || rejected === undefined) continue;
+      void this.#inTurn(() => this.#activate(feed, rejected)).catch((cause: unknown) => {
+        if (cause instanceof Error) feed.refuse(rejected, cause, false);
+      });
+    }
+  }
+
+  /** Puts together anew what serves, and until when. */
+  #renew(policy = this.#serving?.policy): void {
+    if (policy === undefined) return;
+    const bundles = new Map<string, ServingBundle>();
+    let currentAt = Number.POSITIVE_INFINITY;
+    this.#closesAt = Number.POSITIVE_INFINITY;
+    for (const { options, held } of this.#feeds) {
+      if (held === undefined) continue;
+      bundles.set(options.name, { revision: held.facts.revision, currentAt: held.currentAt });
+      currentAt = Math.min(currentAt, held.currentAt);
+      this.#closesAt = Math.min(
+        this.#closesAt,
+        held.currentAt + (options.maxAgeMs ?? Number.POSITIVE_INFINITY),
+        held.facts.expiresAt ?? Number.POSITIVE_INFINITY,
+      );
+    }
+    this.#serving = { revision: policy.revision, policy, currentAt: epochMs(currentAt), bundles };
+  }
+
+  #whyTooOld(now: EpochMs): string {
+    for (const { options, held } of this.#feeds) {
+      if (held === undefined) continue;
+      if (options.maxAgeMs !== undefined && now - held.currentAt > options.maxAgeMs)
+        return `bundle ${options.name} is ${now - held.currentAt} ms old`;
+      if (held.facts.expiresAt !== undefined && now > held.facts.expiresAt)
+        return `the signature of bundle ${options.name} has ended`;
+    }
+    return `bundle ${this.#options.name} is too old`;
+  }
+
+  #refused(feed: Feed, fault: Error, asked: boolean, again: boolean): void {
+    const { log, refused, changed } = this.#options;
+    changed?.();
     // A file that is missing is looked for at every interval, and told and counted once.
     if (again && !asked) return;
-    refused();
-    const served = this.#serving === undefined ? 'none serves' : `revision ${this.#serving.revision} serves on`;
-    log.error(`a bundle was refused; ${served}`, { bundle: name, file, cause: fault });
-  }
-
-  /** @returns undefined if the file is the one that was read last */
-  async #readFile(asked: boolean): Promise<{ bytes: Buffer; digest: string; modifiedAt: EpochMs } | undefined> {
-    const { file, fileBytesMax, clock } = this.#options;
-    const handle = await open(file, 'r').catch((cause: unknown) => {
-      this.#signs = '';
-      this.#refusedDigest = '';
-      throw cause;
+    refused(feed.options.name);
+    const { held } = feed;
+    const served = held === undefined ? 'none serves' : `revision ${held.facts.revision} serves on`;
+    log.error(`a bundle was refused; ${served}`, {
+      bundle: feed.options.name,
+      source: feed.options.source.shown,
+      cause: fault,
     });
-    try {
-      const stat = await handle.stat();
-      const signs = `${stat.ino} ${stat.size} ${stat.mtimeMs} ${stat.ctimeMs}`;
-      if (!asked && signs === this.#signs) return undefined;
-      this.#signs = signs;
-      if (!stat.isFile()) throw new BundleRefused('the bundle is no file');
-      if (stat.size > fileBytesMax)
-        throw new BundleRefused(`the file has ${stat.size} bytes; at most ${fileBytesMax} are read`);
-      const bytes = await handle.readFile();
-      const digest = createHash('sha256').update(bytes).digest('hex');
-      // A file from the future is no more current than one of now.
-      return { bytes, digest, modifiedAt: epochMs(Math.min(Math.round(stat.mtimeMs), clock.now())) };
-    } finally {
-      await handle.close();
-    }
-  }
-
-  async #activate(bytes: Buffer, modifiedAt: EpochMs): Promise<Serving> {
-    const { archiveLimits, policyLimits, entrypoint, activated } = this.#options;
-    const bundle = await readBundle(bytes, archiveLimits);
-    const policy = await PolicyModule.load(bundle, policyLimits);
-    for (const needed of [entrypoint, ...(bundle.entrypoints ?? [])]) {
-      if (!policy.entrypoints.has(needed)) throw new BundleRefused(`policy.wasm has no entrypoint ${needed}`);
-    }
-    try {
-      // What knows nothing of the caller has to come to an answer, too, even if it is "undefined".
-      policy.evaluate(entrypoint, '{}');
-    } catch (cause) {
-      throw new BundleRefused(`${entrypoint} fails on an empty input`, { cause });
-    }
-    activated(bundle.catalogue);
-    return { revision: bundle.revision, policy, currentAt: modifiedAt };
   }
 }
 
-function unreadable(cause: unknown): BundleRefused {
-  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : 'unknown';
-  return new BundleRefused(`the bundle file cannot be read: ${String(code)}`, { cause });
+function policyFeedOf(options: BundleSlotOptions): FeedOptions {
+  const { name, file = '', fileBytesMax: bytesMax, clock, maxAgeMs, keep } = options;
+  const {
+    source = new FileSource({ file, bytesMax, clock }),
+    signing = unsigned,
+    rollback = true,
+    deltas = false,
+  } = options;
+  return { name, source, signing, rollback, deltas, maxAgeMs, keep };
 }

@@ -7,7 +7,6 @@ import { type BundleSource, type Fetched, SourceFailed, type Wanted } from './so
 export interface FileSourceOptions {
   readonly file: string;
   readonly bytesMax: number;
-  readonly watchMs: number;
   readonly clock: Clock;
 }
 
@@ -16,7 +15,6 @@ const pieceBytes = 1_048_576;
 /** A bundle in a file. Whether it changed is told by its inode, size and times, so that a swapped symlink is seen too. */
 export class FileSource implements BundleSource {
   readonly shown: string;
-  readonly isLocal = true;
   readonly #options: FileSourceOptions;
   #signs = '';
 
@@ -35,7 +33,7 @@ export class FileSource implements BundleSource {
     try {
       const stat = await handle.stat();
       const signs = `${stat.ino} ${stat.size} ${stat.mtimeMs} ${stat.ctimeMs}`;
-      if (!asked && signs === this.#signs) return { kind: 'unchanged' };
+      if (!asked && signs === this.#signs) return { kind: 'unchanged', isHeld: false };
       this.#signs = signs;
       if (!stat.isFile()) throw new BundleRefused('the bundle is no file');
       if (stat.size > bytesMax)
@@ -47,10 +45,6 @@ export class FileSource implements BundleSource {
     } finally {
       await handle.close();
     }
-  }
-
-  pauseMs(): number {
-    return this.#options.watchMs;
   }
 }
 

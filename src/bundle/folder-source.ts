@@ -11,7 +11,6 @@ export interface FolderSourceOptions {
   readonly directory: string;
   readonly bytesMax: number;
   readonly membersMax: number;
-  readonly watchMs: number;
   readonly clock: Clock;
 }
 
@@ -32,7 +31,6 @@ interface Found {
  */
 export class FolderSource implements BundleSource {
   readonly shown: string;
-  readonly isLocal = true;
   readonly #options: FolderSourceOptions;
   #signs = '';
 
@@ -45,7 +43,7 @@ export class FolderSource implements BundleSource {
     const { bytesMax, clock } = this.#options;
     const found = await this.#look();
     const signs = signsOf(found);
-    if (!asked && signs === this.#signs) return { kind: 'unchanged' };
+    if (!asked && signs === this.#signs) return { kind: 'unchanged', isHeld: false };
     const total = found.reduce((sum, { size }) => sum + size, 0);
     if (total > bytesMax) throw this.#refused(signs, `the folder has ${total} bytes; at most ${bytesMax} are read`);
     const files = new Map<string, Uint8Array>();
@@ -57,10 +55,6 @@ export class FolderSource implements BundleSource {
     const newest = found.reduce((latest, { modifiedMs }) => Math.max(latest, modifiedMs), 0);
     const currentAt = epochMs(Math.min(Math.round(newest), clock.now()));
     return { kind: 'bundle', ...archive.done(), etag: undefined, currentAt };
-  }
-
-  pauseMs(): number {
-    return this.#options.watchMs;
   }
 
   #refused(signs: string, message: string): BundleRefused {

@@ -47,7 +47,6 @@ const notABundle = /^(text\/|application\/(json|xml|xhtml|problem)|image\/|multi
  */
 export class HttpSource implements BundleSource {
   readonly shown: string;
-  readonly isLocal = false;
   readonly #options: HttpSourceOptions;
   #longPolls: boolean;
   #retryAfterMs = 0;
@@ -93,7 +92,7 @@ export class HttpSource implements BundleSource {
 
   async #read(response: IncomingMessage, exchange: Exchange): Promise<Fetched> {
     const { statusCode: status = 0, headers } = response;
-    if (status === 304) return { kind: 'unchanged' };
+    if (status === 304) return { kind: 'unchanged', isHeld: true };
     if (status !== 200) {
       this.#retryAfterMs = Math.max(0, Number(headers['retry-after']) || 0) * 1_000;
       throw new SourceFailed(`the server answered ${status}`, { httpStatus: status });

@@ -16,8 +16,10 @@ export interface BundleFacts {
   readonly revision: BundleRevision;
   readonly roots: readonly Root[];
   readonly sequence: number | undefined;
-  /** Of all it holds but its signature: two archives of one content have the same. */
-  readonly contentDigest: string;
+  /** The manifest's modules and their entrypoints, as one text each. */
+  readonly modules: readonly string[];
+  /** Of all it holds but its signature: two archives of one content have the same. None for what deltas led to. */
+  readonly contentDigest: string | undefined;
   /** From the signature; undefined: it has no end of its own. */
   readonly expiresAt: EpochMs | undefined;
 }
@@ -91,6 +93,7 @@ export async function readContents(
   const facts = {
     revision: manifest.revision,
     roots: manifest.roots,
+    modules: (manifest.wasm?.entrypoints ?? []).map((entrypoint) => `${manifest.wasm?.module} ${entrypoint}`),
     sequence: manifest.sequence,
     contentDigest: contentDigest(archive),
     expiresAt: signed?.expiresAt,

@@ -20,7 +20,7 @@ export interface Sample {
 export const samplesFile = 'samples.json';
 const samplesMax = 10_000;
 /** A sample that does not ask what time it is need not say it. */
-const someTime = epochMs(Date.parse('2026-01-01T00:00:00Z'));
+export const someTime = epochMs(Date.parse('2026-01-01T00:00:00Z'));
 
 /**
  * The cases in `samples.json`, and in the manifest's `metadata.postern.samples` where the tools of a pipeline leave other

@@ -26,10 +26,6 @@ export function overlap(ours: readonly Root[], theirs: readonly Root[]): readonl
   return undefined;
 }
 
-export function sameRoots(a: readonly Root[], b: readonly Root[]): boolean {
-  return a.length === b.length && a.toSorted().join('\n') === b.toSorted().join('\n');
-}
-
 /** For messages: `data.a.b`. */
 export function shownPath(path: readonly string[]): string {
   return ['data', ...path].join('.').slice(0, 200);

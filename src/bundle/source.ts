@@ -11,8 +11,8 @@ export interface Wanted {
 }
 
 export type Fetched =
-  /** There is nothing newer, as far as the source can be believed. */
-  | { readonly kind: 'unchanged' }
+  /** Nothing newer than what was read last; `isHeld` where the source says that this is what is held. */
+  | { readonly kind: 'unchanged'; readonly isHeld: boolean }
   | {
       readonly kind: 'bundle';
       /** Shared memory: threads read it without a copy. */
@@ -28,14 +28,10 @@ export type Fetched =
 export interface BundleSource {
   /** For logs and status: no credentials, no query. */
   readonly shown: string;
-  /**
-   * Whether an answer comes at once. A slot waits for such a source before it opens; for a server it does not.
-   */
-  readonly isLocal: boolean;
   /** @throws SourceFailed if it cannot be had, BundleRefused for what is no bundle by its size or kind */
   fetch(wanted: Wanted, signal: AbortSignal): Promise<Fetched>;
-  /** How long to wait before the next look. */
-  pauseMs(last: LastFetch): number;
+  /** How long to wait before the next look; absent: a look costs next to nothing, and the slot says how often. */
+  pauseMs?(last: LastFetch): number;
 }
 
 export interface LastFetch {

@@ -43,6 +43,7 @@ export class PolicyModule {
   #ready: PolicyInstance | undefined;
   #spare: PolicyInstance | undefined;
   #started = false;
+  #closed = false;
   #spareDue = false;
   #memoryDue = false;
 
@@ -144,6 +145,13 @@ export class PolicyModule {
     return instance.text(result.start, result.length);
   }
 
+  /** Lets go of the image, so that another thread may take it; nothing is evaluated here any more. */
+  close(): void {
+    this.#closed = true;
+    this.#ready = undefined;
+    this.#spare = undefined;
+  }
+
   #builtins(): ReadonlyMap<string, number> {
     return this.#ready?.builtins() ?? new Map();
   }
@@ -172,7 +180,7 @@ export class PolicyModule {
     this.#spareDue = true;
     setImmediate(() => {
       this.#spareDue = false;
-      if (this.#spare !== undefined) return;
+      if (this.#spare !== undefined || this.#closed) return;
       try {
         this.#spare = this.#instantiate();
       } catch {
@@ -187,6 +195,7 @@ export class PolicyModule {
     this.#memoryDue = true;
     setImmediate(() => {
       this.#memoryDue = false;
+      if (this.#closed) return;
       try {
         this.#image = copyImage(this.#image);
         this.#ready = this.#instantiate();
@@ -199,6 +208,7 @@ export class PolicyModule {
   }
 
   #instantiate(): PolicyInstance {
+    if (this.#closed) throw new Error('the policy was given away');
     if (this.#started && !canStartAgain(this.#image)) this.#image = copyImage(this.#image);
     this.#started = true;
     return new PolicyInstance(this.#image, this.#host);

@@ -96,8 +96,12 @@ describe('a bundle slot', () => {
     expect(slot.status(clock.now())).toEqual({
       name: 'starter',
       active_revision: 'test-allow',
+      type: 'snapshot',
+      size: allow.length,
       age_s: 9,
       last_request: '2026-11-02T10:00:09.000Z',
+      last_successful_request: '2026-11-02T10:00:09.000Z',
+      last_successful_download: '2026-11-02T10:00:09.000Z',
       last_successful_activation: '2026-11-02T10:00:09.000Z',
     });
     expect(log.of('info')).toEqual(['a bundle was activated']);

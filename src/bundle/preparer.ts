@@ -1,0 +1,133 @@
+import { Worker } from 'node:worker_threads';
+import { BundleRefused } from '../domain/errors.ts';
+import type { PolicyLimits } from '../evaluate/policy-module.ts';
+import { beside } from './beside.ts';
+import { type Prepared, type PrepareJob, RefusedBundle } from './prepare.ts';
+import type { ArchiveLimits } from './read-archive.ts';
+import type { Timers } from './source.ts';
+
+/** What of the limits can go to another thread, which has clocks of its own. */
+export interface ThreadLimits {
+  readonly archive: ArchiveLimits;
+  readonly policy: Pick<PolicyLimits, 'memoryPages' | 'resultBytes' | 'budgetMs'>;
+}
+
+export interface PrepareRequest {
+  readonly id: number;
+  readonly job: PrepareJob;
+  readonly limits: ThreadLimits;
+}
+
+export type PrepareAnswer =
+  | { readonly id: number; readonly prepared: Prepared }
+  | {
+      readonly id: number;
+      readonly refusal: { readonly message: string; readonly bundle: string | undefined; readonly isRefused: boolean };
+    };
+
+export interface PreparerOptions {
+  readonly limits: ThreadLimits;
+  /** A bundle that is not ready by then is refused, and its thread ended, wherever it is. */
+  readonly timeoutMs: number;
+  readonly timers: Timers;
+}
+
+/** JavaScript's own share; the policy's memory is not part of it. */
+const heapMebibytes = 4_096;
+/** A thread that has had large data in its hands goes at once, and gives the memory back. */
+const largeBytes = 16_777_216;
+const lingerMs = 10_000;
+
+/** Prepares bundles on a thread of their own, one at a time. */
+export class Preparer {
+  readonly #options: PreparerOptions;
+  #worker: Worker | undefined;
+  #cancelLinger: () => void = () => undefined;
+  #last: Promise<unknown> = Promise.resolve();
+  #id = 0;
+
+  constructor(options: PreparerOptions) {
+    this.#options = options;
+  }
+
+  /** @throws BundleRefused if it cannot serve, or if finding that out takes more time or memory than there is */
+  prepare(job: PrepareJob): Promise<Prepared> {
+    const result = this.#last.then(() => this.#run(job));
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  async close(): Promise<void> {
+    await this.#end();
+  }
+
+  async #run(job: PrepareJob): Promise<Prepared> {
+    this.#cancelLinger();
+    const worker = this.#start();
+    worker.ref();
+    let isLarge = true;
+    try {
+      const prepared = await this.#ask(worker, job);
+      isLarge = prepared.image.heapStart > largeBytes;
+      return prepared;
+    } catch (cause) {
+      isLarge = !(cause instanceof BundleRefused) || cause instanceof OutOfHand;
+      throw cause;
+    } finally {
+      worker.unref();
+      if (isLarge) await this.#end();
+      else this.#cancelLinger = this.#options.timers.after(lingerMs, () => void this.#end());
+    }
+  }
+
+  #start(): Worker {
+    this.#worker ??= new Worker(beside(import.meta.url, './prepare-thread.ts'), {
+      resourceLimits: { maxOldGenerationSizeMb: heapMebibytes },
+    });
+    return this.#worker;
+  }
+
+  async #end(): Promise<void> {
+    this.#cancelLinger();
+    const worker = this.#worker;
+    this.#worker = undefined;
+    await worker?.terminate();
+  }
+
+  #ask(worker: Worker, job: PrepareJob): Promise<Prepared> {
+    const { limits, timeoutMs, timers } = this.#options;
+    this.#id += 1;
+    const id = this.#id;
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        cancel();
+        worker.off('message', answered).off('error', died).off('exit', died);
+      };
+      const answered = (answer: PrepareAnswer): void => {
+        if (answer.id !== id) return;
+        settle();
+        if ('prepared' in answer) resolve(answer.prepared);
+        else reject(refusalOf(answer.refusal));
+      };
+      const died = (cause: unknown): void => {
+        settle();
+        const why = cause instanceof Error ? `: ${cause.message}` : '';
+        reject(new OutOfHand(`the thread that prepares bundles ended${why}`, { cause }));
+      };
+      const cancel = timers.after(timeoutMs, () => {
+        settle();
+        reject(new OutOfHand(`the bundle was not ready after ${timeoutMs} ms`));
+      });
+      worker.on('message', answered).on('error', died).on('exit', died);
+      worker.postMessage({ id, job, limits } satisfies PrepareRequest);
+    });
+  }
+}
+
+/** The thread did not come to an answer, and what state it is in nobody knows. */
+class OutOfHand extends BundleRefused {}
+
+function refusalOf({ message, bundle, isRefused }: Extract<PrepareAnswer, { refusal: object }>['refusal']): Error {
+  if (!isRefused) return new BundleRefused(`the bundle could not be prepared: ${message}`);
+  return bundle === undefined ? new BundleRefused(message) : new RefusedBundle(message, bundle);
+}
