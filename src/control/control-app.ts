@@ -210,7 +210,9 @@ function grantRoutes(app: Express, parts: ControlParts): void {
   });
   route(app, '/v1/grants/:id/approve', {
     POST: async (request, response) => {
-      const hasBody = request.headers['content-length'] !== '0' && request.headers['content-type'] !== undefined;
+      // RFC 9112 section 6.3: without either there is none, whatever the content type says.
+      const { 'content-length': length = '0', 'transfer-encoding': encoding } = request.headers;
+      const hasBody = length !== '0' || encoding !== undefined;
       const named = hasBody ? readApproval(await bodyOf(request, parts)) : undefined;
       response.json(grantDocument(await grants.approve(String(request.params['id']), principalOf(response), named)));
     },
