@@ -27,7 +27,7 @@ function readParts(): Parts {
 }
 
 /** Every container and volume carries it, so that `.ci/test` can remove what a killed run left behind. */
-export const labels = { 'postern.test': process.env['POSTERN_TEST_RUN'] ?? String(process.pid) };
+export const labels = { 'postern.test': process.env['TEST_RUN_ID'] ?? String(process.pid) };
 
 /** Tests that run as containers or as plain programs. Without either they are skipped by name, which CI takes for a failure. */
 export const describeReal = parts.mode === 'none' ? describe.skip : describe;
