@@ -25,13 +25,6 @@ RUN set -eu; \
     chown -R 65532:65532 /out/var/lib/postern /out/run/postern /out/run/postern-control
 
 FROM scratch
-ARG VERSION=0.0.0
-ARG REVISION=unknown
-LABEL org.opencontainers.image.title="Postern" \
-      org.opencontainers.image.description="A policy-enforcement sidecar: judges every action of a non-human identity at the moment it is tried." \
-      org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
 # From what changes least to what changes most. The folders that the sidecar writes to keep their owner and mode when an
 # empty volume is put over them.
 COPY --from=libraries /out /
@@ -50,3 +43,11 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 \
   CMD ["/usr/local/bin/node", "/app/dist/main.js", "health", "--config", "/etc/postern/postern.yaml"]
 ENTRYPOINT ["/usr/local/bin/node", "/app/dist/main.js"]
 CMD ["serve", "--config", "/etc/postern/postern.yaml"]
+# Last, for it names the commit, and would have every layer after it made anew.
+ARG VERSION=0.0.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="Postern" \
+      org.opencontainers.image.description="A policy-enforcement sidecar: judges every action of a non-human identity at the moment it is tried." \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
