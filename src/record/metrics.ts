@@ -1,7 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { PolicyCatalogue } from '../domain/bundle.ts';
 import { type Decision, effectOf } from '../domain/decision.ts';
-import type { ErrorCode } from '../domain/errors.ts';
+import { type ErrorCode, publicMessages } from '../domain/errors.ts';
 import type { Facts } from '../domain/facts.ts';
 import { ageBuckets, durationBuckets, metric } from './metric-names.ts';
 import { CounterTally, type Described, type HistogramRow, HistogramTally } from './tally.ts';
@@ -82,8 +82,11 @@ export class Metrics {
     this.#decisions.add(policy, effect);
     if (decision.kind === 'undecided') this.#undecided.add(decision.error.code);
     else if (decision.kind !== 'queried') {
-      for (const { code } of decision.reasons)
-        this.#unmet.add(policy, requirements?.includes(code) === true ? code : other);
+      for (const { code } of decision.reasons) {
+        // Codes of ours stand in policies' reasons too: the library's and the router's.
+        const named = requirements?.includes(code) === true || Object.hasOwn(publicMessages, code);
+        this.#unmet.add(policy, named ? code : other);
+      }
     }
     if (facts === undefined) return;
     const { device, trust, workload } = facts.signalAgesS;
