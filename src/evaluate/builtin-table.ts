@@ -71,6 +71,10 @@ const families: readonly { readonly names: readonly string[]; readonly load: () 
     load: async () => (await import('./builtins/json.ts')).builtins,
   },
   {
+    names: ['json.match_schema', 'json.verify_schema'],
+    load: async () => (await import('./builtins/json-schema.ts')).builtins,
+  },
+  {
     names: [
       'io.jwt.decode',
       'io.jwt.decode_verify',

@@ -1,0 +1,51 @@
+import { type Json, jsonOf } from '../json-schema/json.ts';
+import { compileSchema, type Schema } from '../json-schema/schema.ts';
+import { validate } from '../json-schema/validate.ts';
+import { readJson } from '../values/read-json.ts';
+import { RegoObject, type Value } from '../values/value.ts';
+import { writeValue } from '../values/write-value.ts';
+import { type BuiltinContext, BuiltinError, type BuiltinFamily } from './builtin.ts';
+import { isArray } from './operands.ts';
+
+export const builtins: BuiltinFamily = {
+  'json.verify_schema': (context, schema) => {
+    try {
+      schemaOf(context, schema);
+      return [true, null];
+    } catch (cause) {
+      if (cause instanceof BuiltinError) return [false, `jsonschema: ${cause.message}`];
+      throw cause;
+    }
+  },
+
+  'json.match_schema': (context, value, schema) => {
+    const document = documentOf(value);
+    const violations = validate(schemaOf(context, schema), document, (units) => context.charge(units));
+    return [
+      violations.length === 0,
+      violations.map(({ type, field, description }) =>
+        RegoObject.of({ error: `${field}: ${description}`, type, field, desc: description }),
+      ),
+    ];
+  },
+};
+
+function schemaOf(context: BuiltinContext, value: Value): Schema {
+  return context.kept('json-schema', writeValue(value), () =>
+    compileSchema(documentOf(value), (units) => context.charge(units)),
+  );
+}
+
+/** A string is JSON's text; what else is no object or array is refused. */
+function documentOf(value: Value): Json {
+  if (typeof value === 'string') {
+    try {
+      return jsonOf(readJson(value));
+    } catch (cause) {
+      if (cause instanceof SyntaxError) throw new BuiltinError('invalid JSON string');
+      throw cause;
+    }
+  }
+  if (value instanceof RegoObject || isArray(value)) return jsonOf(value);
+  throw new BuiltinError('wrong type, expected string or object');
+}
