@@ -3,7 +3,6 @@ import { Undecided } from '../domain/errors.ts';
 import { type Builtin, type BuiltinContext, BuiltinError } from './builtins/builtin.ts';
 import { Kept } from './kept.ts';
 import type { Nondeterminism } from './nondeterminism.ts';
-import type { PolicyInstance } from './policy-instance.ts';
 import { readValue } from './values/read-value.ts';
 import type { Value } from './values/value.ts';
 import { writeJson, writeValue } from './values/write-value.ts';
@@ -20,6 +19,13 @@ export interface EvaluationTime {
   readonly monotonicMs: () => number;
   /** Processor time of this thread, in milliseconds. */
   readonly threadCpuMs: () => number;
+}
+
+/** A module's values, as far as a builtin's operands and result need them. */
+export interface ModuleValues {
+  dumpValue(address: number): string;
+  parseValue(text: string): number;
+  parseBytes(text: string): number;
 }
 
 export interface HostedBuiltin {
@@ -79,7 +85,7 @@ export class BuiltinHost implements BuiltinContext {
   }
 
   /** @returns the address of the result in the instance's memory; 0 where the call is undefined */
-  call(instance: PolicyInstance, id: number, addresses: readonly number[]): number {
+  call(instance: ModuleValues, id: number, addresses: readonly number[]): number {
     const hosted = this.#table.get(id);
     if (hosted === undefined) throw new Error(`the module calls builtin ${id}, which it does not list`);
     const operands = addresses.map((address) => readValue(instance.dumpValue(address)));

@@ -1,5 +1,5 @@
 import { BundleRefused } from '../domain/errors.ts';
-import type { BuiltinHost } from './builtin-host.ts';
+import type { BuiltinHost, ModuleValues } from './builtin-host.ts';
 import { bulkId, fuelExport } from './meter.ts';
 import { type PolicyImage, pageBytes, restoreStatics } from './policy-image.ts';
 import { bytesOf, textOf } from './values/text.ts';
@@ -48,7 +48,7 @@ export class PolicyAborted extends Error {}
  *
  * @see OPA documentation, "WebAssembly", ABI 1.2
  */
-export class PolicyInstance {
+export class PolicyInstance implements ModuleValues {
   readonly #memory: WebAssembly.Memory;
   readonly #exports: Exports;
   /** Absent while the module's start function runs, which has what it started with and no more. */
