@@ -53,7 +53,8 @@ export interface Sidecar {
   close(graceMs: number): Promise<void>;
 }
 
-const bundleWatchMs = 1_000;
+/** Short, because authors wait for it after each save; a look costs some tens of microseconds. */
+const bundleWatchMs = 200;
 const storeTickMs = 1_000;
 const archiveLimits = { inflatedBytes: 1_073_741_824, members: 10_000 };
 const bundleBytesMax = 536_870_912;
@@ -150,6 +151,7 @@ async function start(config: Config, effects: Effects, opened: Opened): Promise<
       metrics,
       decisionLog,
       overruns,
+      log,
       writeEvent: eventWriter({ ...about, version: effects.version }, config.bundle.name),
       ...(config.record.console && {
         console: (line: string) => log.info('Decision Log', { event: JSON.parse(line) }),

@@ -1,5 +1,6 @@
 import type { Decision } from '../domain/decision.ts';
-import { type RequestRefused, Undecided } from '../domain/errors.ts';
+import { type RequestRefused, SidecarError, Undecided } from '../domain/errors.ts';
+import type { Log } from '../domain/ports.ts';
 import type { Clock } from '../domain/time.ts';
 import type { EventContext } from './decision-event.ts';
 import type { DecisionLog } from './decision-log.ts';
@@ -11,6 +12,8 @@ export interface RecorderOptions {
   readonly metrics: Metrics;
   readonly decisionLog: DecisionLog;
   readonly overruns: Overruns;
+  /** Hears the causes that are our own bugs; the record and the caller get only their code. */
+  readonly log: Log;
   readonly writeEvent: (context: EventContext) => string;
   /** The event's other form, on the operational log; absent unless configured. */
   readonly console?: (line: string) => void;
@@ -33,6 +36,7 @@ export class Recorder {
   decided(context: Omit<EventContext, 'durationNs'>, stopwatch: Stopwatch): Decision {
     const seconds = stopwatch.secondsSinceStart();
     const decision = this.#keep({ ...context, durationNs: Math.round(seconds * 1e9) });
+    if (decision.kind === 'undecided' && decision.error.code === 'internal') this.#bug(context, decision.error);
     this.#options.metrics.decided(decision, context.facts, seconds);
     if (context.decision.kind === 'undecided' && context.decision.error.code === 'policy_budget_spent') {
       this.#options.overruns.note(context.raw.entrypoint);
@@ -48,11 +52,16 @@ export class Recorder {
       line = this.#options.writeEvent(context);
       this.#options.decisionLog.append(line);
     } catch (cause) {
+      if (!(cause instanceof SidecarError)) this.#bug(context, cause);
       const error = new Undecided('audit_unavailable', 'the decision could not be recorded', { cause });
       return { kind: 'undecided', error, revision: context.decision.revision };
     }
     this.#options.console?.(line);
     return context.decision;
+  }
+
+  #bug(context: { readonly decisionId: string }, cause: unknown): void {
+    this.#options.log.error('a decision failed by a fault of ours', { decision_id: context.decisionId, cause });
   }
 
   refused(error: RequestRefused): void {

@@ -95,6 +95,7 @@ export class Testbed {
     this.bundle = { revision: policy.revision, policy, currentAt: this.clock.now() };
     const recorder = new Recorder({
       overruns: new Overruns(quietLog),
+      log: this.log,
       clock: this.clock,
       metrics: this.metrics,
       decisionLog,
