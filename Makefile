@@ -17,7 +17,7 @@ BUILT := dist/.built
 SOURCES := $(shell find src -name '*.ts')
 TOKEN := .postern/control.token
 
-.PHONY: help install build run test bundle lint fmt bench demo image compose-up compose-down clean
+.PHONY: help install build run dev test bundle lint fmt bench demo image compose-up compose-down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -27,6 +27,9 @@ run: $(BUILT) $(TOKEN) ## serve the starter bundle on 127.0.0.1:8181 (control: 8
 
 test: $(BUILT) ## install what is missing and pass every test; the last line counts them
 	@.ci/test
+
+dev: $(BUILT) ## build bundles/starter.tar.gz anew on every save in rego/; `make run` takes it
+	@exec $(POSTERN) dev rego --output bundles/starter.tar.gz
 
 bundle: $(BUILT) ## lint, test and compile rego/ to bundles/starter.tar.gz
 	@$(POSTERN) build rego --output bundles/starter.tar.gz

@@ -6,6 +6,7 @@ import { buffer } from 'node:stream/consumers';
 import { readArguments } from './cli/arguments.ts';
 import { build } from './cli/build.ts';
 import { checkConfig } from './cli/check-config.ts';
+import { dev } from './cli/dev.ts';
 import { dispatch } from './cli/dispatch.ts';
 import { type CliEffects, exitCodes } from './cli/effects.ts';
 import { explain } from './cli/explain.ts';
@@ -104,11 +105,25 @@ async function serve(args: readonly string[]): Promise<number> {
   return code;
 }
 
+/** Aborts at the first SIGINT or SIGTERM; the second one ends the process as if nobody listened. */
+function toldToStop(): AbortSignal {
+  const told = new AbortController();
+  const stop = (): void => {
+    process.off('SIGINT', stop);
+    process.off('SIGTERM', stop);
+    told.abort();
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  return told.signal;
+}
+
 process.exitCode = await dispatch(process.argv.slice(2), effects, {
   serve,
   'check-config': checkConfig,
   explain: (args, cli) => explain(args, cli, { loadPolicy: (file) => loadPolicy(file, cli) }),
   build,
+  dev: (args, cli) => dev(args, cli, toldToStop()),
   health,
   version: printVersion,
 });

@@ -6,6 +6,7 @@ import { canonicalJson, isJsonObject, type JsonObject, type JsonValue, member } 
 import { AuthorFault } from './author-fault.ts';
 import { type Checked, type Compiler, checkPolicies } from './check-policies.ts';
 import { findOpa, type Opa } from './find-opa.ts';
+import type { Linted } from './lint/lint.ts';
 import { packBundle } from './pack.ts';
 import { type Environment, runProgram } from './run-program.ts';
 import { readSources, type Sources } from './sources.ts';
@@ -47,16 +48,30 @@ export async function buildBundle(options: BuildOptions, effects: BuildEffects):
   const opa = await findOpa(effects);
   const compiler = { opa, env: effects.env };
   const checked = await checkPolicies(sources, options.coverageFloor, compiler);
-  if (checked.entrypoints.length === 0) throw new AuthorFault(['no rule is annotated with `entrypoint: true`']);
-  const files = await compiled(sources, checked, compiler, effects.temporaryDirectory);
-  const { bytes, revision } = await packed(files, options.name);
+  const { bytes, revision } = await compileBundle(sources, checked, options.name, compiler, effects.temporaryDirectory);
   return { ...checked, bytes, revision, opa };
+}
+
+/**
+ * The last step alone: compiles and packs what was linted.
+ *
+ * @throws AuthorFault
+ */
+export async function compileBundle(
+  sources: Sources,
+  linted: Linted,
+  name: string,
+  compiler: Compiler,
+  temporaryDirectory: string,
+): Promise<{ readonly bytes: Uint8Array; readonly revision: string }> {
+  if (linted.entrypoints.length === 0) throw new AuthorFault(['no rule is annotated with `entrypoint: true`']);
+  return packed(await compiled(sources, linted, compiler, temporaryDirectory), name);
 }
 
 /** What `opa build` makes of the sources that are served, in a copy that holds nothing else. */
 async function compiled(
   sources: Sources,
-  checked: Checked,
+  linted: Linted,
   { opa, env }: Compiler,
   temporaryDirectory: string,
 ): Promise<ReadonlyMap<string, Buffer>> {
@@ -67,9 +82,9 @@ async function compiled(
       await mkdir(dirname(join(staged, name)), { recursive: true });
       await copyFile(join(sources.directory, name), join(staged, name));
     }
-    await writeFile(join(staged, '.manifest'), canonicalJson(manifestOf(sources, checked)));
+    await writeFile(join(staged, '.manifest'), canonicalJson(manifestOf(sources, linted)));
     const output = join(workplace, 'bundle.tar.gz');
-    const entrypoints = checked.entrypoints.flatMap((entrypoint) => ['--entrypoint', entrypoint]);
+    const entrypoints = linted.entrypoints.flatMap((entrypoint) => ['--entrypoint', entrypoint]);
     const args = ['build', '--target', 'wasm', '--bundle', '.', ...entrypoints, '--output', output];
     const { code, stdout, stderr } = await runProgram(opa.path, args, { env, directory: staged, timeoutMs: buildMs });
     if (code !== 0) throw new AuthorFault([`opa build failed: ${(stderr || stdout).trim()}`]);
@@ -80,14 +95,14 @@ async function compiled(
 }
 
 /** The author's own manifest where there is one; what the sidecar reads of a bundle's policies is written into it. */
-function manifestOf(sources: Sources, checked: Checked): JsonObject {
+function manifestOf(sources: Sources, linted: Linted): JsonObject {
   const own = sources.manifest === undefined ? {} : (JSON.parse(sources.manifest) as JsonValue);
   if (!isJsonObject(own)) throw new AuthorFault([`${join(sources.directory, '.manifest')} is no object`]);
   const metadata = member(own, 'metadata');
   return {
     ...own,
     roots: member(own, 'roots') ?? rootsOf(sources),
-    metadata: { ...(isJsonObject(metadata) && metadata), postern: { policies: checked.policies } },
+    metadata: { ...(isJsonObject(metadata) && metadata), postern: { policies: linted.policies } },
   };
 }
 

@@ -1,4 +1,4 @@
-export const commands = ['serve', 'check-config', 'explain', 'build', 'health', 'version'] as const;
+export const commands = ['serve', 'check-config', 'explain', 'build', 'dev', 'health', 'version'] as const;
 export type Command = (typeof commands)[number];
 
 const general = `Postern judges every action of a non-human identity at the moment it is tried.
@@ -10,6 +10,7 @@ Commands:
   check-config   read the configuration and tell every fault in it
   explain        show the full reasoning for one request, input or recorded decision
   build          check, test and lint policies, and build a bundle of them
+  dev            check, test and build policies again on every save
   health         ask a running sidecar whether it is ready
   version        print the version
 
@@ -84,6 +85,19 @@ Options:
   --help          this text
 
 It needs OPA 1.22: $OPA, else opa on PATH, else what \`make bundle\` installs (docs/policy-author.md).
+`,
+  dev: `Watches the policies in a directory. On every save they are compiled strictly, linted and tested, and a bundle of them
+is written, whole or not at all; a sidecar that serves the file takes it by itself. A fault is shown with file and line,
+and the bundle before it stays. How many lines the tests reach is left to \`postern build\`. Ctrl-C ends it.
+
+Usage: postern dev DIRECTORY --output FILE
+
+Options:
+  --output FILE   where the bundle goes, e.g. bundles/starter.tar.gz
+  --help          this text
+
+It needs OPA 1.22: $OPA, else opa on PATH, else what \`make bundle\` installs (docs/policy-author.md).
+Exit codes: 0 told to stop; 1 it cannot write, or there is no OPA; 2 called wrongly.
 `,
   health: `Asks the sidecar of a configuration whether it is ready, for a container's health check. The question goes to
 probes.listen, else to control.listen, else to control.socket.

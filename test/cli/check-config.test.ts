@@ -14,6 +14,7 @@ async function check(files: Record<string, string | Uint8Array>, args: readonly 
     serve: never,
     explain: never,
     build: never,
+    dev: never,
     health: never,
     version: never,
     'check-config': checkConfig,

@@ -64,6 +64,7 @@ async function run(
   const code = await dispatch(['explain', ...args], effects, {
     serve: never,
     build: never,
+    dev: never,
     health: never,
     version: never,
     'check-config': never,

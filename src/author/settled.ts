@@ -1,0 +1,48 @@
+import { lstat, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** How often an unchanged directory is looked at. */
+const idleMs = 100;
+/** A save is over when two looks this far apart see the same: editors and `git checkout` write in several steps. */
+const settleMs = 30;
+
+/** What policies are built from, without the files that editors leave beside it, nor a bundle that is written there. */
+const policyFile = /^(?!\.).*\.(?:rego|json|ya?ml)$|^\.manifest$/;
+
+/**
+ * What tells one state of a directory from another, without reading its files: names, inodes, sizes and times of all
+ * the policies and data below it.
+ *
+ * Looked at, not notified of: notifications miss files that were replaced by a rename, and do not come at all from
+ * network file systems and from most mounts of virtual machines.
+ */
+export async function signsOf(directory: string): Promise<string> {
+  const entries = await readdir(directory, { withFileTypes: true }).catch(() => undefined);
+  if (entries === undefined) return `${directory} cannot be read`;
+  const signs = entries
+    .filter((entry) => entry.isDirectory() || policyFile.test(entry.name))
+    .map(async (entry) => {
+      const path = join(directory, entry.name);
+      if (entry.isDirectory()) return signsOf(path);
+      const stat = await lstat(path).catch(() => undefined);
+      return `${path} ${stat?.ino} ${stat?.size} ${stat?.mtimeMs} ${stat?.ctimeMs}`;
+    });
+  return (await Promise.all(signs)).sort().join('\n');
+}
+
+/**
+ * Waits until a directory differs from `before`, and stays as it then is for a moment.
+ *
+ * @returns its signs by then; undefined if `until` came first
+ */
+export async function settled(directory: string, before: string, until: AbortSignal): Promise<string | undefined> {
+  let seen = before;
+  for (;;) {
+    const waited = await delay(seen === before ? idleMs : settleMs, true, { signal: until }).catch(() => false);
+    if (!waited) return undefined;
+    const now = await signsOf(directory);
+    if (now === seen && now !== before) return now;
+    seen = now;
+  }
+}
