@@ -1,0 +1,4 @@
+# Says back what the policy was shown.
+package echo
+
+shown := input

@@ -1,0 +1,131 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { eventually } from '../support/eventually.ts';
+import { asking, evaluation, report } from './client.ts';
+import { type Outcome, RawCaller, raw } from './load.ts';
+import { Place, type SidecarProcess, token } from './sidecar-process.ts';
+
+let place: Place;
+beforeEach(async () => {
+  place = await Place.make();
+});
+afterEach(() => place.remove());
+
+/** Sixteen callers, each asking again as soon as it has its answer, until nobody listens. @returns what became of each request */
+async function callersUntilTheEnd(sidecar: SidecarProcess, outcomes: Outcome[]): Promise<void> {
+  const port = sidecar.port('decision');
+  const bytes = raw(asking('canary'));
+  await Promise.all(
+    Array.from({ length: 16 }, async () => {
+      for (;;) {
+        const caller = await RawCaller.open(port);
+        if (caller === undefined) return;
+        while (!caller.isOver) outcomes.push(await caller.ask(bytes));
+      }
+    }),
+  );
+}
+
+describe('X01 SIGTERM', () => {
+  it('X01 under load answers or refuses every request that was sent, and every answer is on record', async () => {
+    const sidecar = await place.start();
+    const outcomes: Outcome[] = [];
+    const callers = callersUntilTheEnd(sidecar, outcomes);
+    await pause(1_000);
+    expect(await sidecar.stop()).toEqual({ code: 0, signal: null });
+    await callers;
+
+    const answered = outcomes.filter((one) => one.kind === 'answered');
+    const decided = answered.filter(({ status }) => status === 200);
+    expect(decided.length).toBeGreaterThan(100);
+    expect(decided.every(({ body }) => JSON.parse(body).decision === true)).toBe(true);
+    expect(new Set(answered.map(({ status }) => status))).toEqual(
+      new Set(decided.length < answered.length ? [200, 503] : [200]),
+    );
+    expect(outcomes.filter(({ kind }) => kind === 'cut' || kind === 'unanswered')).toEqual([]);
+    const recorded = (await place.events()).map(({ decision_id: id }) => id);
+    expect(new Set(recorded).size).toBe(recorded.length);
+    expect(new Set(recorded)).toEqual(new Set(decided.map(({ decisionId }) => decisionId)));
+    console.log(`X01: ${decided.length} decided, ${answered.length - decided.length} refused`);
+  }, 60_000);
+
+  it('X01 waits for a request that has begun, decides it, and ends its connection', async () => {
+    const sidecar = await place.start();
+    const bytes = raw(asking('canary'));
+    const begun = connect({ host: '127.0.0.1', port: sidecar.port('decision') });
+    let said = '';
+    begun.on('data', (chunk) => {
+      said += chunk;
+    });
+    const over = once(begun, 'close');
+    begun.write(bytes.slice(0, -20));
+    await sidecar.inFlight(1);
+    sidecar.signal('SIGTERM');
+    await sidecar.says('told to stop');
+    begun.write(bytes.slice(-20));
+    await over;
+    expect(said).toContain('HTTP/1.1 200 OK');
+    expect(said).toContain('"decision":true');
+    expect(said.toLowerCase()).toContain('connection: close');
+    expect(await sidecar.exited).toEqual({ code: 0, signal: null });
+    expect(await place.events()).toHaveLength(1);
+  }, 30_000);
+
+  it('X01 a second one does not wait for callers that dawdle, and still writes what was decided', async () => {
+    await place.configure({ decision: { limits: { body_timeout_ms: 300_000, header_timeout_ms: 300_000 } } });
+    const sidecar = await place.start();
+    const dawdling = connect({ host: '127.0.0.1', port: sidecar.port('decision') });
+    dawdling.on('error', () => undefined);
+    dawdling.write(raw(asking('canary')).slice(0, -20));
+    await sidecar.inFlight(1);
+    expect((await sidecar.decision().post(evaluation, asking('canary'))).status).toBe(200);
+    sidecar.signal('SIGTERM');
+    await sidecar.says('told to stop');
+    sidecar.signal('SIGTERM');
+    expect(await sidecar.exited).toEqual({ code: 0, signal: null });
+    expect(sidecar.output).toContain('told again to stop');
+    expect(await place.events()).toHaveLength(1);
+    dawdling.destroy();
+  }, 30_000);
+
+  it('X01 waits for a control request that has begun, and keeps what it brought', async () => {
+    const sidecar = await place.start();
+    const body = JSON.stringify(report('device', 'node-7', { compliant: true }));
+    const begun = connect({ host: '127.0.0.1', port: sidecar.port('control') });
+    let said = '';
+    begun.on('data', (chunk) => {
+      said += chunk;
+    });
+    const over = once(begun, 'close');
+    begun.write(
+      `POST /v1/signals HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\n` +
+        `Content-Length: ${body.length}\r\n\r\n${body.slice(0, 10)}`,
+    );
+    await eventually(async () => (await sidecar.control().get('/v1/status')).status === 200);
+    sidecar.signal('SIGTERM');
+    await sidecar.says('told to stop');
+    begun.write(body.slice(10));
+    await over;
+    expect(said).toContain('HTTP/1.1 200 OK');
+    expect(await sidecar.exited).toEqual({ code: 0, signal: null });
+    const again = await place.start();
+    expect((await again.control().get('/v1/signals/device/node-7')).status).toBe(200);
+  }, 30_000);
+
+  it('X01 while it starts ends it, and the next one starts on what it left', async () => {
+    for (let round = 0; round < 8; round += 1) {
+      const sidecar = place.spawn();
+      await Promise.race([pause(100 + round * 60), sidecar.exited]);
+      // Before the program has been read, there is nobody who could take the signal.
+      expect([
+        { code: 0, signal: null },
+        { code: null, signal: 'SIGTERM' },
+      ]).toContainEqual(await sidecar.stop());
+    }
+    const sidecar = await place.start();
+    expect((await sidecar.decision().post(evaluation, asking('canary'))).body).toContain('"decision":true');
+    expect(await sidecar.stop()).toEqual({ code: 0, signal: null });
+  }, 60_000);
+});
