@@ -1,11 +1,12 @@
 import { decide } from './decide/decide.ts';
 import { settleGrants } from './decide/settle-grants.ts';
-import type { Decision } from './domain/decision.ts';
+import { type Decision, isDecisionEntrypoint } from './domain/decision.ts';
 import { asSidecarError, RequestRefused } from './domain/errors.ts';
 import type { Facts } from './domain/facts.ts';
 import type { GrantSpender } from './domain/ports.ts';
 import type { Answer, AuthzRequest, RawRequest } from './domain/request.ts';
 import type { JsonLimits } from './domain/scan-json.ts';
+import type { Seen } from './domain/seen.ts';
 import type { Clock, EpochMs } from './domain/time.ts';
 import type { ActiveBundle, Enrich } from './enrich/enrich.ts';
 import { evaluate } from './evaluate/evaluate.ts';
@@ -34,6 +35,8 @@ export interface Parts {
   readonly grants: GrantSpender;
   readonly recorder: Recorder;
   readonly respond: RespondOptions;
+  /** Told of each decision once its answer is made; it never throws, and takes no time worth the name. */
+  readonly see?: (seen: Seen) => void;
 }
 
 /** How far a request has come: what is known of it when it is recorded, decided or not. */
@@ -81,7 +84,18 @@ export async function authorize(raw: RawRequest, parts: Parts): Promise<Answer> 
   );
   const answer = respond(decision, raw, trail.decisionId, parts.respond);
   stopwatch.lap('respond');
+  if (parts.see !== undefined) show(trail, decision, parts.see);
   return answer;
+}
+
+/** A request that came as far as a policy, and what that made of it. */
+function show(trail: Trail, decision: Decision, see: (seen: Seen) => void): void {
+  const { decisionId, bundle, facts, resultText: text } = trail;
+  if (bundle === undefined || facts === undefined || !isDecisionEntrypoint(facts.entrypoint)) return;
+  // Without a result there may still have been an evaluation, which failed.
+  const outcome = text === undefined && decision.kind === 'undecided' ? { code: decision.error.code } : { text };
+  const { entrypoint, input, now } = facts;
+  see({ decisionId, entrypoint, input, now, seed: decisionId, revision: bundle.revision, outcome });
 }
 
 async function reach(trail: Trail, parts: Parts, stopwatch: Stopwatch): Promise<Decision> {

@@ -2,7 +2,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { dirname } from 'node:path';
 import { authorize, type Parts } from './authorize.ts';
-import { BundleSlot } from './bundle/bundle-slot.ts';
+import type { BundleSlot } from './bundle/bundle-slot.ts';
 import { readBundle } from './bundle/read-bundle.ts';
 import type { Config } from './config/schema.ts';
 import { controlApp } from './control/control-app.ts';
@@ -18,6 +18,7 @@ import { identifier } from './identify/identify.ts';
 import { listenOn, listenOnSocket } from './listen/bind.ts';
 import { closeServer } from './listen/close-server.ts';
 import { DecisionListener, type ListenerLimits } from './listen/decision-listener.ts';
+import { openBundles } from './open-bundles.ts';
 import { parseJson } from './receive/parse-json.ts';
 import { eventWriter } from './record/decision-event.ts';
 import { DecisionLog } from './record/decision-log.ts';
@@ -53,11 +54,8 @@ export interface Sidecar {
   close(graceMs: number): Promise<void>;
 }
 
-/** Short, because authors wait for it after each save; a look costs some tens of microseconds. */
-const bundleWatchMs = 200;
 const storeTickMs = 1_000;
 const archiveLimits = { inflatedBytes: 1_073_741_824, members: 10_000 };
-const bundleBytesMax = 536_870_912;
 /** A larger result is no decision. */
 const resultBytesMax = 1_048_576;
 const wasmPageBytes = 65_536;
@@ -113,31 +111,33 @@ async function start(config: Config, effects: Effects, opened: Opened): Promise<
   opened.push(() => decisionLog.close());
 
   const overruns = new Overruns(log);
-  const bundle = new BundleSlot({
-    name: config.bundle.name,
-    file: config.bundle.file,
+  const about = { id: config.sidecar.id, labels: config.sidecar.labels };
+  const bundles = await openBundles(config.bundle, {
     entrypoint: config.decision.entrypoint,
-    maxAgeMs: config.bundle.max_age_s === undefined ? undefined : config.bundle.max_age_s * 1_000,
-    fileBytesMax: bundleBytesMax,
-    archiveLimits,
     policyLimits: policyLimits(config, effects),
     clock,
     log,
+    labels: { ...about.labels, id: about.id, version: effects.version },
     activated: (catalogue) => {
       metrics.catalogue(catalogue);
       overruns.forget();
       metrics.bundleActivation('activated');
     },
     refused: () => metrics.bundleActivation('refused'),
+    fetched: (name, result) => metrics.bundleRequest(name, result),
+    keepFailed: (name) => metrics.bundleKeepFailed(name),
+    compared: (result) => metrics.shadowCompared(result),
+    flipped: ({ from, to, ...flip }) => {
+      metrics.shadowFlip(from.effect, to.effect);
+      log.info('the shadow bundle would answer otherwise', { ...flip, from, to });
+    },
   });
-  await bundle.reload();
-  if (config.bundle.watch) bundle.watch(bundleWatchMs);
-  opened.push(() => bundle.close());
+  opened.push(() => bundles.close());
+  const bundle = bundles.slot;
 
   const upkeep = setInterval(() => void stores.tick(), storeTickMs);
   opened.push(async () => clearInterval(upkeep));
 
-  const about = { id: config.sidecar.id, labels: config.sidecar.labels };
   const parts: Parts = {
     clock,
     newDecisionId: newId,
@@ -158,6 +158,7 @@ async function start(config: Config, effects: Effects, opened: Opened): Promise<
       }),
     }),
     respond: { reasons: config.decision.reasons, realm },
+    ...(config.bundle.shadow !== undefined && { see: (seen) => bundles.see(seen) }),
   };
 
   const refuse = (error: SidecarError, surface: Surface): Answer => {
@@ -199,7 +200,7 @@ async function start(config: Config, effects: Effects, opened: Opened): Promise<
     ready: readiness().length === 0,
     not_ready: readiness(),
     policy_overruns: overruns.persistent,
-    bundles: { [config.bundle.name]: bundle.status(clock.now()) },
+    bundles: Object.fromEntries(bundles.statuses(clock.now())),
     store: stores.status(),
     record: { pending_bytes: decisionLog.pendingBytes, failing: decisionLog.failing },
     requests_in_flight: listener.inFlight,
@@ -213,7 +214,7 @@ async function start(config: Config, effects: Effects, opened: Opened): Promise<
       ...(control !== undefined && { control }),
       ...(probesAddress !== undefined && { probes: probesAddress }),
     },
-    reloadBundle: () => bundle.reload(),
+    reloadBundle: () => bundles.reload(),
     close: (graceMs) => {
       doors.cutAfter(graceMs);
       return opened.close();

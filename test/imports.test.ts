@@ -20,6 +20,7 @@ const mayImport: Readonly<Record<string, readonly string[] | 'everything'>> = {
   bundle: ['evaluate'], // to try a policy before it serves
   author: ['bundle'], // to try what it built
   'authorize.ts': steps,
+  'open-bundles.ts': 'everything',
   'sidecar.ts': 'everything',
   cli: 'everything',
   'main.ts': 'everything',

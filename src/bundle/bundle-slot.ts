@@ -157,9 +157,23 @@ export class BundleSlot {
     await Promise.all(this.#feeds.map((feed) => feed.look(true)));
   }
 
-  /** Looks for changes from now on: on the disk every `intervalMs`, at a server as it and the settings want it. */
-  watch(intervalMs: number): void {
-    for (const feed of this.#feeds) feed.start(intervalMs);
+  /** Reads what lies on this machine; never throws either. */
+  async readLocal(): Promise<void> {
+    const local = this.#feeds.filter(({ options }) => options.source.pauseMs === undefined);
+    await Promise.all(local.map((feed) => feed.look(false)));
+  }
+
+  /**
+   * Looks for changes from now on: at servers as they and the settings want it.
+   *
+   * @param localMs between two looks at what lies on this machine; undefined: it is read again only when asked
+   */
+  watch(localMs: number | undefined): void {
+    for (const feed of this.#feeds) feed.start(localMs);
+  }
+
+  isReady(now: EpochMs): boolean {
+    return this.#serving !== undefined && now <= this.#closesAt;
   }
 
   async close(): Promise<void> {

@@ -94,7 +94,8 @@ export class Feed {
   #turn: Promise<void> = Promise.resolve();
   #abort = new AbortController();
   #cancelPause: () => void = () => undefined;
-  #localPauseMs: number | undefined;
+  #localMs: number | undefined;
+  #isStarted = false;
   #isClosed = false;
   #saving: Promise<void> = Promise.resolve();
 
@@ -110,11 +111,12 @@ export class Feed {
     return this.#turn;
   }
 
-  /** Looks again and again. @param localPauseMs between two looks where the source does not say */
-  start(localPauseMs: number): void {
-    this.#localPauseMs = localPauseMs;
-    if (this.options.source.pauseMs === undefined) this.#pause(localPauseMs);
-    else void this.look(false);
+  /** Looks again and again. @param localMs between two looks where the source does not say; undefined: none are taken */
+  start(localMs: number | undefined): void {
+    this.#isStarted = true;
+    this.#localMs = localMs;
+    if (this.options.source.pauseMs !== undefined) void this.look(false);
+    else if (localMs !== undefined) this.#pause(localMs);
   }
 
   async close(): Promise<void> {
@@ -270,9 +272,8 @@ export class Feed {
   }
 
   #pauseAfter(last: LastFetch): void {
-    const { source } = this.options;
-    const pauseMs = source.pauseMs?.(last) ?? this.#localPauseMs;
-    if (this.#localPauseMs !== undefined && pauseMs !== undefined) this.#pause(pauseMs);
+    const pauseMs = this.options.source.pauseMs?.(last) ?? this.#localMs;
+    if (this.#isStarted && pauseMs !== undefined) this.#pause(pauseMs);
   }
 
   #pause(ms: number): void {

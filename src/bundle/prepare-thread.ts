@@ -1,7 +1,7 @@
 import { parentPort } from 'node:worker_threads';
 import { BundleRefused } from '../domain/errors.ts';
 import { prepare, RefusedBundle } from './prepare.ts';
-import type { PrepareAnswer, PrepareRequest } from './preparer.ts';
+import type { PrepareAnswer, PrepareRequest } from './prepare-messages.ts';
 
 // The thread that reads, verifies, builds and tries bundles. Requests are answered by another, whatever happens here.
 parentPort?.on('message', async ({ id, job, limits }: PrepareRequest) => {

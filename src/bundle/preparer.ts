@@ -1,29 +1,9 @@
 import { Worker } from 'node:worker_threads';
 import { BundleRefused } from '../domain/errors.ts';
-import type { PolicyLimits } from '../evaluate/policy-module.ts';
 import { beside } from './beside.ts';
 import { type Prepared, type PrepareJob, RefusedBundle } from './prepare.ts';
-import type { ArchiveLimits } from './read-archive.ts';
+import type { PrepareAnswer, PrepareRequest, Refusal, ThreadLimits } from './prepare-messages.ts';
 import type { Timers } from './source.ts';
-
-/** What of the limits can go to another thread, which has clocks of its own. */
-export interface ThreadLimits {
-  readonly archive: ArchiveLimits;
-  readonly policy: Pick<PolicyLimits, 'memoryPages' | 'resultBytes' | 'budgetMs'>;
-}
-
-export interface PrepareRequest {
-  readonly id: number;
-  readonly job: PrepareJob;
-  readonly limits: ThreadLimits;
-}
-
-export type PrepareAnswer =
-  | { readonly id: number; readonly prepared: Prepared }
-  | {
-      readonly id: number;
-      readonly refusal: { readonly message: string; readonly bundle: string | undefined; readonly isRefused: boolean };
-    };
 
 export interface PreparerOptions {
   readonly limits: ThreadLimits;
@@ -127,7 +107,7 @@ export class Preparer {
 /** The thread did not come to an answer, and what state it is in nobody knows. */
 class OutOfHand extends BundleRefused {}
 
-function refusalOf({ message, bundle, isRefused }: Extract<PrepareAnswer, { refusal: object }>['refusal']): Error {
+function refusalOf({ message, bundle, isRefused }: Refusal): Error {
   if (!isRefused) return new BundleRefused(`the bundle could not be prepared: ${message}`);
   return bundle === undefined ? new BundleRefused(message) : new RefusedBundle(message, bundle);
 }

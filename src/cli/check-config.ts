@@ -28,12 +28,24 @@ function account({ decision, control, probes, bundle, store, record, device, att
     ...(control.listen === null ? [] : [`  control on    ${at(control.listen)} for ${holders(control.tokens)}`]),
     ...(control.socket === null ? [] : [`  control on    ${control.socket.path} for ${holders(control.tokens)}`]),
     ...(probes.listen === null ? [] : [`  probes on     ${at(probes.listen)}`]),
-    `  bundle        ${bundle.name} from ${bundle.file}`,
+    ...[bundle, ...bundle.data].map((one) => `  bundle        ${originOf(one)}`),
+    ...(bundle.shadow === undefined ? [] : [`  shadow        ${originOf(bundle.shadow)}`]),
     `  store         ${store.directory}`,
     `  record        ${record.file}`,
     `  device        ${device === undefined ? 'none' : `${device.id}, host source ${device.host === null ? 'off' : 'on'}`}`,
     `  attestations  ${attestations.keys.length === 0 ? 'none' : attestations.keys.map((key) => key.id).join(', ')}`,
   ];
+}
+
+function originOf({
+  name,
+  file,
+  directory,
+  http,
+  signing,
+}: Config['bundle'] | Config['bundle']['data'][number]): string {
+  const signed = signing === undefined ? '' : `, signed by ${signing.keys.map((key) => key.id).join(' or ')}`;
+  return `${name} from ${file ?? directory ?? http?.url}${signed}`;
 }
 
 function at({ host, port }: Address): string {

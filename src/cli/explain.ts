@@ -81,7 +81,7 @@ function wantsColor(values: Values, { env, isTerminal }: CliEffects): boolean {
 
 async function ofRequest(path: string, values: Values, effects: CliEffects, parts: ExplainParts): Promise<Explained> {
   const { config } = await loadConfig(values.config, effects);
-  const policy = await parts.loadPolicy(values.bundle ?? config.bundle.file);
+  const policy = await parts.loadPolicy(values.bundle ?? bundleFileOf(config));
   const entrypoint = values.entrypoint ?? config.decision.entrypoint;
   const via = viaOf(config, values.socket);
   const body = await readFileFor(path, effects);
@@ -161,9 +161,17 @@ async function bundleOf(values: Values, effects: CliEffects, parts: ExplainParts
   }
   const { config } = await loadConfig(values.config, effects);
   return {
-    policy: await parts.loadPolicy(values.bundle ?? config.bundle.file),
+    policy: await parts.loadPolicy(values.bundle ?? bundleFileOf(config)),
     entrypoint: config.decision.entrypoint,
   };
+}
+
+function bundleFileOf({ bundle }: Config): string {
+  if (bundle.file === undefined)
+    throw new UsageFault(
+      'the configuration names no bundle file, since it comes from elsewhere: give one with --bundle',
+    );
+  return bundle.file;
 }
 
 async function ofEvent(values: Values, effects: CliEffects, parts: ExplainParts): Promise<Explained> {

@@ -1,9 +1,10 @@
 import { posix } from 'node:path';
 import { ConfigRefused } from '../domain/errors.ts';
+import type { ConfigDraft } from './draft.ts';
 import { override } from './environment.ts';
 import type { Fault } from './fault.ts';
 import { read } from './read.ts';
-import { type ConfigDraft, rules } from './rules.ts';
+import { rules } from './rules.ts';
 import type { Config } from './schema.ts';
 import { configShape } from './shape.ts';
 import { readYaml } from './yaml.ts';
@@ -47,9 +48,9 @@ export function parseConfig(
 function withDerived(tree: unknown, { hostname }: Surroundings): unknown {
   if (!isObject(tree)) return tree;
   const { sidecar = {}, bundle }: Top = tree;
-  const file = isObject(bundle) ? bundle.file : undefined;
-  // Without a file there is a fault that says so; that the name is missing too would be no news.
-  const name = typeof file === 'string' ? posix.basename(file, '.tar.gz') : 'none';
+  const place = isObject(bundle) ? placeOf(bundle) : undefined;
+  // Without a place there is a fault that says so; that the name is missing too would be no news.
+  const name = place === undefined ? 'none' : posix.basename(place, '.tar.gz') || 'bundle';
   return {
     ...tree,
     sidecar: absentIn(sidecar, 'id', hostname),
@@ -57,11 +58,20 @@ function withDerived(tree: unknown, { hostname }: Surroundings): unknown {
   };
 }
 
+/** The path that the bundle's name is taken from. */
+function placeOf({ file, directory, http }: Top): string | undefined {
+  const url = isObject(http) && typeof http.url === 'string' ? URL.parse(http.url)?.pathname : undefined;
+  return [file, directory, url].find((place) => typeof place === 'string');
+}
+
 /** Members that are looked at before anything is checked. */
 interface Top {
   readonly sidecar?: unknown;
   readonly bundle?: unknown;
   readonly file?: unknown;
+  readonly directory?: unknown;
+  readonly http?: unknown;
+  readonly url?: unknown;
 }
 
 function absentIn(value: unknown, name: string, standIn: string): unknown {

@@ -2,7 +2,7 @@ import { isIP, isIPv4 } from 'node:net';
 import Value from 'typebox/value';
 import { below, type Fault, shown } from './fault.ts';
 import { nearest } from './nearest.ts';
-import { type Address, addressFormat, fileModeFormat } from './schema.ts';
+import { type Address, addressFormat, fileModeFormat, httpUrlFormat } from './schema.ts';
 import { everyPath, type Shape, withoutNull } from './shape.ts';
 
 /**
@@ -105,6 +105,8 @@ function readLeaf(shape: Shape, nullable: boolean, value: unknown, at: string, f
       return Number.parseInt(String(value), 8);
     case 'origin':
       return isOrigin(String(value)) ? value : refuse();
+    case httpUrlFormat:
+      return isHttpUrl(String(value)) ? value : refuse();
     default:
       return value;
   }
@@ -127,6 +129,13 @@ export function parseAddress(text: string): Address | undefined {
 function isOrigin(text: string): boolean {
   const url = URL.parse(text);
   return url !== null && (url.protocol === 'http:' || url.protocol === 'https:') && url.origin === text;
+}
+
+function isHttpUrl(text: string): boolean {
+  const url = URL.parse(text);
+  const isHttp = url !== null && (url.protocol === 'http:' || url.protocol === 'https:');
+  // Credentials belong into files; a fragment is never sent.
+  return isHttp && url.username === '' && url.password === '' && url.hash === '' && !/\s/.test(text);
 }
 
 function unexpected(expected: string, value: unknown, at: string, tellable: boolean): Fault {
@@ -172,6 +181,8 @@ function inWords(shape: Shape): string {
       return 'a file mode such as "0660"';
     case 'origin':
       return 'an origin such as https://pdp.acme.example, without a path';
+    case httpUrlFormat:
+      return 'a URL such as https://bundles.acme.example/authz.tar.gz, without credentials';
     default:
   }
   switch (shape.type) {

@@ -1,17 +1,9 @@
 import { BlockList, isIPv6 } from 'node:net';
 import { posix } from 'node:path';
+import { bundlePaths, bundleRules } from './bundle-rules.ts';
+import type { ConfigDraft } from './draft.ts';
 import type { Fault } from './fault.ts';
-import type { Address, Config } from './schema.ts';
-
-/** A configuration some of whose members were faulty and are left out; lists keep their places. */
-type Draft<T> = T extends readonly (infer Item)[]
-  ? readonly (Draft<Item> | undefined)[]
-  : T extends Address
-    ? T
-    : T extends object
-      ? { readonly [K in keyof T]?: Draft<T[K]> | undefined }
-      : T;
-export type ConfigDraft = Draft<Config>;
+import type { Address } from './schema.ts';
 
 /** Bodies that are being decided are all in memory at once: the product of the two limits is what that can come to. */
 const bodiesBytesMax = 2 * 1024 ** 3;
@@ -25,6 +17,7 @@ export function rules(config: ConfigDraft, directory: string): Fault[] {
     ...names(config),
     ...relays(config),
     ...memory(config),
+    ...bundleRules(config),
   ];
 }
 
@@ -112,7 +105,7 @@ function paths(config: ConfigDraft, directory: string): Fault[] {
       .map(([otherAt]) => ({ at, text: `the same path as ${otherAt}` })),
   );
   // An agent that mounts the directory of its socket would have our tokens, policies or state in its hands.
-  const exposed = ours.flatMap(([at, path]) =>
+  const exposed = [...ours, ...located(bundlePaths(config), directory)].flatMap(([at, path]) =>
     sockets
       .filter(([, socket]) => path !== socket && isInside(path, posix.dirname(socket)))
       .map(([socketAt]) => ({

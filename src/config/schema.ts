@@ -9,6 +9,8 @@ export interface Address {
 // Formats are our own: the schema keeps what the file holds (text), the type what the sidecar gets. `read.ts` turns the
 // one into the other, and refuses what it cannot turn.
 export const addressFormat = 'address';
+/** `http:` or `https:`, without credentials or fragment. */
+export const httpUrlFormat = 'http-url';
 export const fileModeFormat = 'file-mode';
 
 const address = (options: { readonly description: string; readonly default?: string }) =>
@@ -36,6 +38,10 @@ const list = <T extends TSchema>(items: T, maxItems: number, description: string
 
 const oneOf = <const V extends readonly string[]>(values: V, standard: V[number], description: string) =>
   Type.Unsafe<V[number]>(Type.String({ enum: [...values], default: standard, description }));
+
+/** As `oneOf`, where there is no choice that is right for most. */
+const choice = <const V extends readonly string[]>(values: V, description: string) =>
+  Type.Unsafe<V[number]>(Type.String({ enum: [...values], description }));
 
 /** A path relative to the working directory or absolute. */
 const path = (description: string) =>
@@ -73,10 +79,88 @@ const bundleName = Type.String({
   description: 'Name of the bundle in records, metrics and status.',
 });
 
+const httpUrl = (description: string) => Type.String({ format: httpUrlFormat, maxLength: 2048, description });
+
+/** How a server is spoken to. */
+const httpAccess = {
+  bearer_file: Type.Optional(path('File with a bearer token, and nothing else; read for each request.')),
+  ca_file: Type.Optional(path('Certificates that are trusted in place of the system’s, PEM.')),
+  certificate_file: Type.Optional(path('Client certificate, PEM, with its chain.')),
+  key_file: Type.Optional(path('Key of the client certificate, PEM.')),
+  timeout_s: integer(1, 3600, 60, 'Time for an answer to begin, and again for it to be whole.'),
+};
+
+/** Where a bundle comes from (one of three), and what it has to prove. */
+const bundleOrigin = {
+  file: Type.Optional(path('The bundle, as `postern build` or `opa build -t wasm` writes it.')),
+  directory: Type.Optional(path('The bundle unpacked, as a Kubernetes volume delivers one.')),
+  http: Type.Optional(
+    entry('A server that has the bundle, by OPA’s bundle protocol.', {
+      url: httpUrl('Where the bundle is.'),
+      ...httpAccess,
+      min_delay_s: integer(1, 86_400, 60, 'Least time between two requests.'),
+      max_delay_s: integer(1, 86_400, 120, 'Most time between two requests, and between two attempts after failures.'),
+      long_poll_s: Type.Optional(
+        Type.Integer({
+          minimum: 1,
+          maximum: 3600,
+          description:
+            'How long the server may hold a request open until there is news. Left out: it is asked again and again.',
+        }),
+      ),
+      deltas: Type.Boolean({
+        default: true,
+        description:
+          'Take changes to the data in place of whole bundles. They cannot be signed: where `signing.required` is set, none are taken.',
+      }),
+    }),
+  ),
+  signing: Type.Optional(
+    entry('What the bundle’s signature has to prove. Left out: none is asked for, and a signed bundle is refused.', {
+      required: Type.Boolean({ default: true, description: 'Refuse a bundle that is not signed.' }),
+      scope: Type.Optional(
+        Type.String({ minLength: 1, maxLength: 256, description: 'What the signature’s `scope` has to say.' }),
+      ),
+      keys: list(
+        entry('A key that bundles are signed with.', {
+          id: Type.String({
+            minLength: 1,
+            maxLength: 256,
+            pattern: visible,
+            description:
+              'Name of the key, as signatures give it in `kid` or `keyid`; one that gives none is checked with each key.',
+          }),
+          file: path('Public key or certificate, PEM; read at start.'),
+          algorithm: choice(
+            ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'],
+            'The algorithm of the key’s signatures; no other is taken.',
+          ),
+        }),
+        16,
+        'Keys, any of which may have signed: two while one takes the other’s place.',
+      ),
+    }),
+  ),
+  max_age_s: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 31_536_000,
+      description:
+        'Past this age every decision is deny `bundle_too_old`. Left out: policies judge the age, which is in every input.',
+    }),
+  ),
+  rollback: Type.Optional(
+    Type.Boolean({
+      description:
+        'Whether a bundle that served before and was replaced may serve again. Left out: from a file or directory yes, from a server no.',
+    }),
+  ),
+};
+
 /** What a member left out is taken from, where that is no constant. */
 export const derived = {
   'sidecar.id': 'the host name',
-  'bundle.name': 'the file name without `.tar.gz`',
+  'bundle.name': 'the last part of the path, without `.tar.gz`',
 } as const;
 
 /** The one definition: the type `Config`, the check and the JSON Schema all come from it. */
@@ -195,21 +279,49 @@ export const configSchema = Type.Object(
         }),
       },
     ),
-    bundle: entry('The policy bundle that is served.', {
-      file: path('The bundle, as `postern build` or `opa build -t wasm` writes it.'),
+    bundle: entry('The policy bundle that is served: one of `file`, `directory` and `http` says where it is.', {
+      ...bundleOrigin,
       name: bundleName,
-      max_age_s: Type.Optional(
-        Type.Integer({
-          minimum: 1,
-          maximum: 31_536_000,
-          description:
-            'Past this age every decision is deny `bundle_too_old`. Left out: policies judge the age, which is in every input.',
-        }),
-      ),
       watch: Type.Boolean({
         default: true,
-        description: 'Swap the bundle when its file changes; SIGHUP swaps always.',
+        description: 'Swap the bundle when its file or directory changes; SIGHUP swaps always.',
       }),
+      keep: Type.Optional(
+        path(
+          'Directory for a copy of the last good bundle, and for what served before. With it a restart needs no server. Must be given with `http`.',
+        ),
+      ),
+      prepare_s: integer(1, 3600, 60, 'Time for a bundle to be read, verified, built and tried, once it is here.'),
+      data: list(
+        entry('A bundle of data beside the policy: its roots overlap with no other’s.', {
+          name: bundleName,
+          ...bundleOrigin,
+        }),
+        16,
+        'Bundles of data that the policy rests on. Nothing serves until all of them are there.',
+      ),
+      shadow: Type.Optional(
+        entry(
+          'A bundle that sees the same inputs and decides nothing: where it would answer otherwise is counted and logged.',
+          {
+            name: bundleName,
+            ...bundleOrigin,
+            share: Type.Number({
+              minimum: 0,
+              maximum: 1,
+              default: 1,
+              description: 'Share of the decisions that it is asked too.',
+            }),
+          },
+        ),
+      ),
+      status: Type.Optional(
+        entry('A server that is told what serves, by OPA’s status API.', {
+          url: httpUrl('The service; `/status` is put behind it.'),
+          ...httpAccess,
+          interval_s: integer(1, 86_400, 60, 'Time between two reports; a change is told at once.'),
+        }),
+      ),
     }),
     store: entry('Signals, grants and attestations, on disk.', {
       directory: path('Directory of the embedded store; one sidecar, one directory.'),

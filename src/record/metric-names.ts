@@ -74,6 +74,26 @@ export const metric = {
     help: 'Bundles that were taken or refused, by result.',
     labelNames: ['result'],
   },
+  bundleRequests: {
+    name: 'postern_bundle_requests_total',
+    help: 'Attempts to fetch a bundle, by the bundle and by what came of it.',
+    labelNames: ['bundle', 'result'],
+  },
+  bundleKeepFailures: {
+    name: 'postern_bundle_keep_failures_total',
+    help: 'Bundles that serve and could not be kept on disk for a restart.',
+    labelNames: ['bundle'],
+  },
+  shadowComparisons: {
+    name: 'postern_shadow_comparisons_total',
+    help: 'Decisions that the shadow bundle was asked too, by result; "dropped": it could not keep up.',
+    labelNames: ['result'],
+  },
+  shadowFlips: {
+    name: 'postern_shadow_flips_total',
+    help: 'Decisions that the shadow bundle would have answered otherwise, by effect.',
+    labelNames: ['from', 'to'],
+  },
   journalWritten: {
     name: 'postern_journal_events_written_total',
     help: 'Decision events handed to the file system.',

@@ -40,6 +40,10 @@ export class Metrics {
   readonly #attestations = this.#counter(metric.attestationsReceived);
   readonly #overruns = this.#counter(metric.overruns);
   readonly #activations = this.#counter(metric.bundleActivations);
+  readonly #bundleRequests = this.#counter(metric.bundleRequests);
+  readonly #bundleKeepFailures = this.#counter(metric.bundleKeepFailures);
+  readonly #shadowComparisons = this.#counter(metric.shadowComparisons);
+  readonly #shadowFlips = this.#counter(metric.shadowFlips);
   readonly #journalWritten = this.#counter(metric.journalWritten);
   readonly #journalDropped = this.#counter(metric.journalDropped);
   readonly #stageRows: Readonly<Record<Stage, HistogramRow>>;
@@ -119,6 +123,22 @@ export class Metrics {
 
   bundleActivation(result: 'activated' | 'refused'): void {
     this.#activations.inc({ result });
+  }
+
+  bundleRequest(bundle: string, result: 'new' | 'unchanged' | 'failed'): void {
+    this.#bundleRequests.inc({ bundle, result });
+  }
+
+  bundleKeepFailed(bundle: string): void {
+    this.#bundleKeepFailures.inc({ bundle });
+  }
+
+  shadowCompared(result: 'same' | 'flip' | 'dropped' | 'failed'): void {
+    this.#shadowComparisons.inc({ result });
+  }
+
+  shadowFlip(from: string, to: string): void {
+    this.#shadowFlips.inc({ from, to });
   }
 
   journalWritten(events: number): void {

@@ -92,7 +92,7 @@ describe('a configuration that names only what it must', () => {
         },
       },
       probes: { listen: null },
-      bundle: { file: 'bundles/starter.tar.gz', name: 'starter', watch: true },
+      bundle: { file: 'bundles/starter.tar.gz', name: 'starter', watch: true, prepare_s: 60, data: [] },
       store: {
         directory: 'state/store',
         caps: { devices: 1e5, subjects: 1e5, sessions: 1e5, workloads: 1e5, grants: 1e5, attestations: 1e4 },
@@ -163,12 +163,12 @@ log: {level: info}
       'decision.limits.header_bytes: expected an integer from 1024 to 1048576, found the number -1',
       'decision.limits.connections: expected an integer from 1 to 65536, found a number out of range: Infinity',
       'decision.limits.in_flight: expected an integer from 1 to 65536, found null (leave the key out for its default)',
-      'bundle.file: missing; expected a text of at most 4096 characters',
       'store: expected keys and values, found a list',
       'record.buffer_bytes: expected an integer from 65536 to 1073741824, found the number 12',
       'decision.listen: beyond loopback; callers on TCP are not authenticated in this version, so only a loopback address or a socket is safe',
       'control.tokens: at least one token is needed: without one anybody could write signals and grants; switch the listener off with `listen: null`',
       'probes.listen: takes the same port as control.listen',
+      'bundle: one of file, directory and http says where the bundle is; none is given',
     ]);
     expect(() => parse(text)).toThrow(/^the configuration has 16 faults:\n {2}- line 15/);
   });

@@ -55,7 +55,7 @@ describe('the JSON Schema that is printed', () => {
   it('asks for no more than a file must name', () => {
     const schema = fileSchema();
     expect(schema.required).toEqual(['bundle', 'store', 'record']);
-    expect(memberShape(schema, 'bundle')?.required).toEqual(['file']);
+    expect(memberShape(schema, 'bundle')?.required).toEqual([]);
     expect(memberShape(schema, 'sidecar')?.required).toEqual([]);
   });
 

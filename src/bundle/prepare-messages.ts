@@ -1,0 +1,27 @@
+import type { PolicyLimits } from '../evaluate/policy-module.ts';
+import type { Prepared, PrepareJob } from './prepare.ts';
+import type { ArchiveLimits } from './read-archive.ts';
+
+/** What of the limits can go to another thread, which has clocks of its own. */
+export interface ThreadLimits {
+  readonly archive: ArchiveLimits;
+  readonly policy: Pick<PolicyLimits, 'memoryPages' | 'resultBytes' | 'budgetMs'>;
+}
+
+export interface PrepareRequest {
+  readonly id: number;
+  readonly job: PrepareJob;
+  readonly limits: ThreadLimits;
+}
+
+export interface Refusal {
+  readonly message: string;
+  /** Which of several; undefined where it is none of them alone. */
+  readonly bundle: string | undefined;
+  /** Otherwise it is a fault of ours. */
+  readonly isRefused: boolean;
+}
+
+export type PrepareAnswer =
+  | { readonly id: number; readonly prepared: Prepared }
+  | { readonly id: number; readonly refusal: Refusal };

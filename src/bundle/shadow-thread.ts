@@ -1,0 +1,34 @@
+import { parentPort } from 'node:worker_threads';
+import { bundleRevision } from '../domain/bundle.ts';
+import { asSidecarError, Undecided } from '../domain/errors.ts';
+import type { Outcome } from '../domain/seen.ts';
+import { PolicyModule } from '../evaluate/policy-module.ts';
+import type { ShadowAnswer, ShadowMessage, ShadowQuestion } from './shadow-messages.ts';
+
+// The thread that the shadow bundle is evaluated on: whatever it takes, it takes none of the time that answers need.
+let policy: Promise<PolicyModule> | undefined;
+
+async function answerTo({ entrypoint, input, now, seed }: ShadowQuestion): Promise<Outcome> {
+  try {
+    if (policy === undefined) throw new Undecided('no_bundle', 'asked before there was a policy');
+    return { text: (await policy).evaluate(entrypoint, input, { now, seed }) };
+  } catch (cause) {
+    return { code: asSidecarError(cause).code };
+  }
+}
+
+parentPort?.on('message', async (message: ShadowMessage) => {
+  if (message.kind === 'policy') {
+    policy = PolicyModule.of(message.image, bundleRevision(''), {
+      ...message.limits,
+      monotonicMs: () => performance.now(),
+      threadCpuMs: () => process.threadCpuUsage().user / 1_000,
+    });
+    // Told with each question; here it would end the thread.
+    policy.catch(() => undefined);
+    return;
+  }
+  const answers: ShadowAnswer[] = [];
+  for (const question of message.questions) answers.push({ id: question.id, outcome: await answerTo(question) });
+  parentPort?.postMessage(answers);
+});

@@ -1,0 +1,17 @@
+import type { BundleRevision } from './bundle.ts';
+import type { EpochMs } from './time.ts';
+
+/** What an evaluation came to: the result's text (none: undefined), or the code of why it came to nothing. */
+export type Outcome = { readonly text: string | undefined } | { readonly code: string };
+
+/** A decision that was answered already, for whoever compares. */
+export interface Seen {
+  readonly decisionId: string;
+  readonly entrypoint: string;
+  readonly input: string;
+  readonly now: EpochMs;
+  /** What chance followed from; the same again gives the same again. */
+  readonly seed: string;
+  readonly revision: BundleRevision;
+  readonly outcome: Outcome;
+}
