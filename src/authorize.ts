@@ -84,7 +84,14 @@ export async function authorize(raw: RawRequest, parts: Parts): Promise<Answer> 
   );
   const answer = respond(decision, raw, trail.decisionId, parts.respond);
   stopwatch.lap('respond');
-  if (parts.see !== undefined) show(trail, decision, parts.see);
+  if (parts.see !== undefined) {
+    try {
+      show(trail, decision, parts.see);
+    } catch (cause) {
+      // Whoever looks on has no say in an answer that is given and recorded.
+      parts.recorder.bug(trail.decisionId, cause);
+    }
+  }
   return answer;
 }
 

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { authorize, type Parts } from '../src/authorize.ts';
 import { Undecided } from '../src/domain/errors.ts';
 import type { Answer, Surface } from '../src/domain/request.ts';
+import type { Seen } from '../src/domain/seen.ts';
 import { Overruns } from '../src/record/overruns.ts';
 import { Recorder } from '../src/record/recorder.ts';
 import { agent, asked, Testbed } from './support/testbed.ts';
@@ -138,8 +139,60 @@ describe('an event that cannot be written down', () => {
       context: { reasons: [{ code: 'audit_unavailable' }] },
     });
     expect(answer.body).not.toContain('CANARY');
-    expect(bed.log.of('error')).toEqual(['a decision failed by a fault of ours']);
+    expect(bed.log.of('error')).toEqual(['a decision met a fault of ours']);
     expect(bed.log.text()).toContain('CANARY');
+  });
+});
+
+describe('whoever looks on', () => {
+  it('is shown what a policy was asked and what it said, beside the answer', async () => {
+    const seen: Seen[] = [];
+    const see = (one: Seen): void => {
+      seen.push(one);
+    };
+    const answer = await asking({ ...bed.parts, see });
+    expect(seen).toHaveLength(1);
+    expect(seen[0]).toMatchObject({
+      decisionId: answer.headers['x-decision-id'],
+      entrypoint: 'authz/decision',
+      revision: 'test-allow',
+      now: bed.clock.now(),
+    });
+    const { text } = (seen[0]?.outcome ?? {}) as { text?: string };
+    expect(JSON.parse(text ?? '')).toMatchObject({ effect: 'allow' });
+    expect(JSON.parse(seen[0]?.input ?? '')).toMatchObject({ subject: { id: agent }, caller: { id: agent } });
+  });
+
+  it('is shown nothing where no policy was asked, and a code where one failed', async () => {
+    const seen: Seen[] = [];
+    const see = (one: Seen): void => {
+      seen.push(one);
+    };
+    await asking({ ...bed.parts, see, identify: broken });
+    await bed.ask('{}');
+    await authorize(
+      { surface: 'opa', entrypoint: 'app/query', body: Buffer.from('{}'), via: bed.via, remote: '127.0.0.1:1' },
+      { ...bed.parts, see },
+    );
+    expect(seen).toEqual([]);
+    const policy = {
+      evaluate: () => {
+        throw new Undecided('policy_failed', 'two values');
+      },
+    };
+    await asking({
+      ...bed.parts,
+      see,
+      servingBundle: (now) => ({ ...bed.parts.servingBundle(now), policy: policy as never }),
+    });
+    expect(seen.map(({ outcome }) => outcome)).toEqual([{ code: 'policy_failed' }]);
+  });
+
+  it('B13 has no say in the answer, not even by failing', async () => {
+    const answer = await asking({ ...bed.parts, see: broken });
+    expect(JSON.parse(answer.body)).toMatchObject({ decision: true });
+    expect(await bed.recorded()).toHaveLength(1);
+    expect(bed.log.of('error')).toEqual(['a decision met a fault of ours']);
   });
 });
 

@@ -36,7 +36,8 @@ export class Recorder {
   decided(context: Omit<EventContext, 'durationNs'>, stopwatch: Stopwatch): Decision {
     const seconds = stopwatch.secondsSinceStart();
     const decision = this.#keep({ ...context, durationNs: Math.round(seconds * 1e9) });
-    if (decision.kind === 'undecided' && decision.error.code === 'internal') this.#bug(context, decision.error);
+    if (decision.kind === 'undecided' && decision.error.code === 'internal')
+      this.bug(context.decisionId, decision.error);
     this.#options.metrics.decided(decision, context.facts, seconds);
     if (context.decision.kind === 'undecided' && context.decision.error.code === 'policy_budget_spent') {
       this.#options.overruns.note(context.raw.entrypoint);
@@ -52,7 +53,7 @@ export class Recorder {
       line = this.#options.writeEvent(context);
       this.#options.decisionLog.append(line);
     } catch (cause) {
-      if (!(cause instanceof SidecarError)) this.#bug(context, cause);
+      if (!(cause instanceof SidecarError)) this.bug(context.decisionId, cause);
       const error = new Undecided('audit_unavailable', 'the decision could not be recorded', { cause });
       return { kind: 'undecided', error, revision: context.decision.revision };
     }
@@ -60,8 +61,9 @@ export class Recorder {
     return context.decision;
   }
 
-  #bug(context: { readonly decisionId: string }, cause: unknown): void {
-    this.#options.log.error('a decision failed by a fault of ours', { decision_id: context.decisionId, cause });
+  /** Something of ours failed beside or in a decision, which stands as it was recorded. */
+  bug(decisionId: string, cause: unknown): void {
+    this.#options.log.error('a decision met a fault of ours', { decision_id: decisionId, cause });
   }
 
   refused(error: RequestRefused): void {

@@ -1,0 +1,92 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import type { JsonValue } from '../../src/domain/json.ts';
+import { compareClosedness, type Held, supersedes } from '../../src/domain/signal.ts';
+import { epochMs } from '../../src/domain/time.ts';
+
+function held(change: Partial<Held> = {}): Held {
+  return {
+    attribute: 'compliant',
+    value: true,
+    source: 'mdm',
+    observedAt: epochMs(1_000),
+    expiresAt: undefined,
+    sequence: 0,
+    ...change,
+  };
+}
+
+describe('which of two values closes further', () => {
+  it.each<readonly [string, JsonValue, JsonValue]>([
+    ['compliant', false, true],
+    ['compliant', 'true', true],
+    ['secure_boot', null, true],
+    ['revoked', true, false],
+    ['revoked', 'false', false],
+    ['jailbroken', 0, false],
+    ['risk_level', 'high', 'medium'],
+    ['risk_level', 'medium', 'low'],
+    ['risk_level', 'Low', 'low'],
+    ['risk_level', null, 'medium'],
+    ['risk_score', 13, 12],
+    ['risk_score', '1', 99],
+    ['pending_security_updates', 1, 0],
+  ])('%s: %j before %j', (attribute, closed, open) => {
+    expect(compareClosedness(attribute, closed, open)).toBeGreaterThan(0);
+    expect(compareClosedness(attribute, open, closed)).toBeLessThan(0);
+    expect(compareClosedness(attribute, closed, closed)).toBe(0);
+  });
+
+  it('is not known of attributes without an order', () => {
+    expect(compareClosedness('os_version', '1', '2')).toBe(0);
+    expect(compareClosedness('toString', true, false)).toBe(0);
+  });
+});
+
+describe('a report', () => {
+  it('replaces an older one, by the millisecond, and never a newer one', () => {
+    const before = held({ value: false });
+    expect(supersedes(held({ observedAt: epochMs(1_001) }), before)).toBe(true);
+    expect(supersedes(held({ observedAt: epochMs(999) }), before)).toBe(false);
+  });
+
+  it('of the same moment goes by its sequence', () => {
+    expect(supersedes(held({ sequence: 2 }), held({ sequence: 1, value: false }))).toBe(true);
+    expect(supersedes(held({ sequence: 1, value: false }), held({ sequence: 2 }))).toBe(false);
+  });
+
+  it('S02 of the same moment and sequence gives way to the more closed value', () => {
+    expect(supersedes(held({ value: false }), held())).toBe(true);
+    expect(supersedes(held(), held({ value: false }))).toBe(false);
+  });
+
+  it('S02 ends in one state, in whatever order reports arrive', () => {
+    const report = fc
+      .record({
+        attribute: fc.constant('risk_level'),
+        value: fc.constantFrom<JsonValue>('low', 'medium', 'high', 'odd', null, 1),
+        observedAt: fc.integer({ min: 1, max: 3 }).map(epochMs),
+        sequence: fc.integer({ min: 0, max: 2 }),
+        expiresAt: fc.constantFrom(undefined, epochMs(10), epochMs(20)),
+        source: fc.constant('mdm'),
+      })
+      .map((one) => one as Held);
+    const last = (reports: readonly Held[]): Held =>
+      reports.reduce((before, next) => (supersedes(next, before) ? next : before));
+    fc.assert(
+      fc.property(
+        fc
+          .array(report, { minLength: 1, maxLength: 8 })
+          .chain((list) => fc.tuple(fc.constant(list), fc.shuffledSubarray(list, { minLength: list.length }))),
+        ([list, shuffled]) => {
+          expect(last(shuffled)).toEqual(last(list));
+        },
+      ),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('is not replaced by itself', () => {
+    expect(supersedes(held(), held())).toBe(false);
+  });
+});
