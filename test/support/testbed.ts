@@ -44,6 +44,8 @@ export const listenerLimits: ListenerLimits = {
 export interface TestbedOptions {
   /** A directory in test/policies/. */
   readonly policy?: string;
+  /** Instead: a policy that is loaded already. */
+  readonly policyModule?: PolicyModule;
   readonly entrypoints?: readonly string[];
   readonly limits?: Partial<ListenerLimits>;
   readonly relays?: readonly string[];
@@ -140,7 +142,9 @@ export class Testbed {
   }
 
   static async open(options: TestbedOptions = {}): Promise<Testbed> {
-    const bundle = await compilePolicy(options.policy ?? 'allow', options.entrypoints ?? ['authz/decision']);
+    const policy =
+      options.policyModule ??
+      (await loadPolicy(await compilePolicy(options.policy ?? 'allow', options.entrypoints ?? ['authz/decision'])));
     const directory = await mkdtemp(join(tmpdir(), 'testbed-'));
     const made: { testbed?: Testbed } = {};
     const decisionLog = await DecisionLog.open({
@@ -150,7 +154,7 @@ export class Testbed {
       written: (events) => made.testbed?.metrics.journalWritten(events),
       dropped: (events) => made.testbed?.metrics.journalDropped(events),
     });
-    made.testbed = new Testbed(directory, decisionLog, await loadPolicy(bundle), options);
+    made.testbed = new Testbed(directory, decisionLog, policy, options);
     return made.testbed;
   }
 
