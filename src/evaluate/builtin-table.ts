@@ -131,6 +131,10 @@ const families: readonly { readonly names: readonly string[]; readonly load: () 
     load: async () => (await import('./builtins/strings.ts')).builtins,
   },
   {
+    names: ['strings.render_template'],
+    load: async () => (await import('./builtins/template.ts')).builtins,
+  },
+  {
     names: [
       'time.add_date',
       'time.clock',

@@ -1,5 +1,6 @@
-import { type Argument, sprintf } from '../go/printf.ts';
+import { sprintf } from '../go/printf.ts';
 import { valueText } from '../go/quote.ts';
+import type { GoValue } from '../go/values.ts';
 import { integerOf } from '../values/decimal.ts';
 import { RegoNumber, RegoSet, type Value } from '../values/value.ts';
 import { type BuiltinContext, BuiltinError, type BuiltinFamily } from './builtin.ts';
@@ -78,7 +79,7 @@ function textsOf(value: Value, position: number): readonly string[] {
     : mustBe(position, value, 'string', 'set', 'array');
 }
 
-function argumentOf(value: Value): Argument {
+function argumentOf(value: Value): GoValue {
   if (typeof value === 'string') return value;
   if (!(value instanceof RegoNumber)) return valueText(value);
   const { text } = value;

@@ -1,19 +1,30 @@
 import { bytesOf } from '../values/text.ts';
+import { RegoNumber } from '../values/value.ts';
 import { formatFloat } from './float.ts';
 import { canBackquote, isPrint, quote, quoteRune } from './quote.ts';
-
-/** What OPA hands to Go's `fmt`: an int64 or larger as bigint, a float64 as number, anything else as its text. */
-export type Argument = bigint | number | string;
+import { GoInt, GoSlice, type GoValue } from './values.ts';
 
 /** Past this `fmt` takes a width or precision for nonsense. */
 const sizeMax = 1_000_000;
 const int64Max = 9_223_372_036_854_775_807n;
 const int64Min = -9_223_372_036_854_775_808n;
 
-function typeOf(argument: Argument): string {
-  if (typeof argument === 'string') return 'string';
-  if (typeof argument === 'number') return 'float64';
-  return isInt64(argument) ? 'int64' : '*big.Int';
+function typeOf(argument: GoValue): string {
+  switch (typeof argument) {
+    case 'string':
+      return 'string';
+    case 'number':
+      return 'float64';
+    case 'bigint':
+      return isInt64(argument) ? 'int64' : '*big.Int';
+    case 'boolean':
+      return 'bool';
+    default:
+      if (argument === null) return '<nil>';
+      if (argument instanceof RegoNumber) return 'json.Number';
+      if (argument instanceof GoInt) return argument.type;
+      return argument instanceof GoSlice ? '[]interface {}' : 'map[string]interface {}';
+  }
 }
 
 function isInt64(value: bigint): boolean {
@@ -25,13 +36,27 @@ function isInt64(value: bigint): boolean {
  *
  * @param charge is told how many characters are about to be made by padding
  */
-export function sprintf(format: string, args: readonly Argument[], charge: (units: number) => void): string {
+export function sprintf(format: string, args: readonly GoValue[], charge: (units: number) => void): string {
   return new Printer(format, args, charge).print();
+}
+
+/** Go's `fmt.Sprint`: a space between two operands where neither is a string. */
+export function sprint(args: readonly GoValue[], charge: (units: number) => void): string {
+  return new Printer('', args, charge).printAll((before, after) => !isText(before) && !isText(after));
+}
+
+/** Go's `fmt.Sprintln`. */
+export function sprintln(args: readonly GoValue[], charge: (units: number) => void): string {
+  return `${new Printer('', args, charge).printAll(() => true)}\n`;
+}
+
+function isText(argument: GoValue): boolean {
+  return typeof argument === 'string' || argument instanceof RegoNumber;
 }
 
 class Printer {
   readonly #format: string;
-  readonly #args: readonly Argument[];
+  readonly #args: readonly GoValue[];
   readonly #charge: (units: number) => void;
   #out = '';
   #at = 0;
@@ -48,7 +73,7 @@ class Printer {
   #width: number | undefined;
   #precision: number | undefined;
 
-  constructor(format: string, args: readonly Argument[], charge: (units: number) => void) {
+  constructor(format: string, args: readonly GoValue[], charge: (units: number) => void) {
     this.#format = format;
     this.#args = args;
     this.#charge = charge;
@@ -68,6 +93,15 @@ class Printer {
       }
     }
     if (!this.#reordered && this.#next < this.#args.length) this.#printExtra();
+    return this.#out;
+  }
+
+  printAll(spaced: (before: GoValue, after: GoValue) => boolean): string {
+    for (const [index, argument] of this.#args.entries()) {
+      const before = this.#args[index - 1];
+      if (before !== undefined && spaced(before, argument)) this.#out += ' ';
+      this.#printArgument(argument, 'v');
+    }
     return this.#out;
   }
 
@@ -188,9 +222,10 @@ class Printer {
   }
 
   #sizeArgument(): number | undefined {
-    const argument = this.#args[this.#next];
-    if (argument === undefined) return undefined;
+    const given = this.#args[this.#next];
+    if (given === undefined) return undefined;
     this.#next++;
+    const argument = given instanceof GoInt ? given.value : given;
     if (typeof argument !== 'bigint' || argument > BigInt(sizeMax) || argument < BigInt(-sizeMax)) return undefined;
     return Number(argument);
   }
@@ -221,15 +256,69 @@ class Printer {
     this.#next++;
   }
 
-  #printArgument(argument: Argument, verb: string): void {
-    if (verb === 'T') this.#pad(this.#cut(typeOf(argument)));
-    else if (typeof argument === 'string') this.#printString(argument, verb);
-    else if (typeof argument === 'number') this.#printFloat(argument, verb);
-    else if (isInt64(argument)) this.#printInteger(argument, verb);
-    else this.#printBigInteger(argument, verb);
+  /** @param nested in a slice or map, where fmt knows that the type is an interface */
+  #printArgument(argument: GoValue, verb: string, nested = false): void {
+    if (verb === 'T') {
+      this.#pad(this.#cut(typeOf(argument)));
+      return;
+    }
+    switch (typeof argument) {
+      case 'string':
+        this.#printString(argument, argument, verb);
+        return;
+      case 'number':
+        this.#printFloat(argument, verb);
+        return;
+      case 'bigint':
+        if (isInt64(argument)) this.#printInteger(argument, argument, verb);
+        else this.#printBigInteger(argument, verb);
+        return;
+      case 'boolean':
+        if (verb === 't' || verb === 'v') this.#pad(argument.toString());
+        else this.#badVerb(argument, verb);
+        return;
+      default:
+        if (argument === null) this.#printNil(verb, nested);
+        else if (argument instanceof RegoNumber) this.#printString(argument.text, argument, verb);
+        else if (argument instanceof GoInt) this.#printInteger(argument.value, argument, verb);
+        // An address is nothing to tell.
+        else if ((verb === 'w' && !nested) || verb === 'p') this.#badVerb(argument, verb);
+        else if (argument instanceof GoSlice) this.#printSlice(argument, verb);
+        else this.#printMap(argument, verb);
+    }
   }
 
-  #badVerb(argument: Argument, verb: string): void {
+  #printNil(verb: string, nested: boolean): void {
+    if (nested) this.#out += this.#sharpV ? 'interface {}(nil)' : '<nil>';
+    else if (verb === 'v') this.#pad('<nil>');
+    else this.#out += `%!${verb}(<nil>)`;
+  }
+
+  #printSlice(slice: GoSlice, verb: string): void {
+    this.#out += this.#sharpV ? '[]interface {}{' : '[';
+    for (const [index, item] of slice.items().entries()) {
+      if (index > 0) this.#out += this.#sharpV ? ', ' : ' ';
+      this.#printArgument(item, verb, true);
+      this.#charge(1);
+    }
+    this.#out += this.#sharpV ? '}' : ']';
+  }
+
+  #printMap(map: ReadonlyMap<string, GoValue>, verb: string): void {
+    this.#out += this.#sharpV ? 'map[string]interface {}{' : 'map[';
+    let first = true;
+    for (const [key, value] of map) {
+      if (!first) this.#out += this.#sharpV ? ', ' : ' ';
+      first = false;
+      this.#printArgument(key, verb, true);
+      this.#out += ':';
+      this.#printArgument(value, verb, true);
+      this.#charge(1);
+    }
+    this.#out += this.#sharpV ? '}' : ']';
+  }
+
+  #badVerb(argument: GoValue, verb: string): void {
     this.#out += `%!${verb}(${typeOf(argument)}=`;
     this.#printArgument(argument, 'v');
     this.#out += ')';
@@ -240,7 +329,7 @@ class Printer {
     this.#out += '%!(EXTRA ';
     for (const [index, argument] of this.#args.slice(this.#next).entries()) {
       if (index > 0) this.#out += ', ';
-      this.#out += `${typeOf(argument)}=`;
+      if (argument !== null) this.#out += `${typeOf(argument)}=`;
       this.#printArgument(argument, 'v');
     }
     this.#out += ')';
@@ -257,7 +346,7 @@ class Printer {
     return this.#precision === undefined ? text : [...text].slice(0, this.#precision).join('');
   }
 
-  #printString(text: string, verb: string): void {
+  #printString(text: string, argument: GoValue, verb: string): void {
     switch (verb) {
       case 'v':
         if (this.#sharpV) this.#printQuoted(text);
@@ -274,7 +363,7 @@ class Printer {
         this.#printQuoted(text);
         return;
       default:
-        this.#badVerb(text, verb);
+        this.#badVerb(argument, verb);
     }
   }
 
@@ -293,9 +382,13 @@ class Printer {
     this.#pad(verb === 'X' ? written.toUpperCase() : written);
   }
 
-  #printInteger(value: bigint, verb: string): void {
+  #printInteger(value: bigint, argument: GoValue, verb: string): void {
     switch (verb) {
       case 'v':
+        if (this.#sharpV && argument instanceof GoInt && argument.type === 'uint8')
+          this.#out += `0x${value.toString(16)}`;
+        else this.#printBase(value, 10, verb);
+        return;
       case 'd':
         this.#printBase(value, 10, verb);
         return;
@@ -320,7 +413,7 @@ class Printer {
         this.#printUnicode(value);
         return;
       default:
-        this.#badVerb(value, verb);
+        this.#badVerb(argument, verb);
         return;
     }
   }
