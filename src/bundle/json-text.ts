@@ -11,14 +11,18 @@ const depthMax = 256;
  * @throws BundleRefused
  */
 export function jsonTextOf(bytes: Uint8Array, name: string): string {
-  let text: string;
+  const text = utf8TextOf(bytes, name);
+  requireJson(text, name);
+  return text;
+}
+
+/** @throws BundleRefused rather than to read two names as one that holds U+FFFD */
+export function utf8TextOf(bytes: Uint8Array, name: string): string {
   try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
     throw new BundleRefused(`${name} is no UTF-8`, { cause });
   }
-  requireJson(text, name);
-  return text;
 }
 
 /** @throws BundleRefused as `jsonTextOf` */

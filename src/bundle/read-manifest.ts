@@ -3,7 +3,7 @@ import { BundleRefused } from '../domain/errors.ts';
 import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json.ts';
 import { jsonTextOf, membersOf } from './json-text.ts';
 import type { Archive } from './read-archive.ts';
-import { overlap, type Root } from './roots.ts';
+import { isBelow, overlap, type Root } from './roots.ts';
 
 export interface Manifest {
   readonly revision: BundleRevision;
@@ -37,10 +37,15 @@ export function readManifest(archive: Archive): Manifest {
   if (typeof revision !== 'string' || revision.length > 256)
     throw new BundleRefused('.manifest: revision is no short string');
   const ours = readOurs(manifest);
+  const roots = readRoots(manifest);
+  const wasm = readModules(member(manifest, 'wasm'));
+  const stray = wasm?.entrypoints.find((entrypoint) => !roots.some((root) => isBelow(entrypoint.split('/'), root)));
+  if (stray !== undefined)
+    throw new BundleRefused(`.manifest: entrypoint ${JSON.stringify(stray.slice(0, 100))} stands outside of the roots`);
   return {
     revision: bundleRevision(revision),
-    roots: readRoots(manifest),
-    wasm: readModules(member(manifest, 'wasm')),
+    roots,
+    wasm,
     catalogue: readCatalogue(ours),
     sequence: readSequence(member(ours, 'sequence')),
     retired: readStrings(member(ours, 'retired'), 'metadata.postern.retired'),

@@ -1,6 +1,6 @@
 import { parseDocument } from 'yaml';
 import { BundleRefused } from '../domain/errors.ts';
-import { requireJson } from './json-text.ts';
+import { requireJson, utf8TextOf } from './json-text.ts';
 
 export function isYaml(baseName: string): boolean {
   return baseName === 'data.yaml' || baseName === 'data.yml';
@@ -13,7 +13,7 @@ export function isYaml(baseName: string): boolean {
  * @throws BundleRefused
  */
 export function jsonTextOfYaml(bytes: Uint8Array, name: string): string {
-  const text = Buffer.from(bytes).toString('utf8');
+  const text = utf8TextOf(bytes, name);
   const older = read(text, '1.1', name);
   if (older !== read(text, '1.2', name)) {
     throw new BundleRefused(
