@@ -21,7 +21,7 @@ export function readData(archive: Archive, roots: readonly Root[]): string {
     const mounted = mountedAt(text, directory === '.' ? [] : directory.split('/'));
     data = names.length === 1 ? mounted : united(data, mounted, name);
   }
-  if (membersOf(data) === undefined) throw new BundleRefused('data at the root is no object');
+  if (!/^\s*\{/.test(data)) throw new BundleRefused('data at the root is no object');
   requireInsideRoots(data, [], roots);
   return data;
 }
