@@ -25,7 +25,7 @@ export function canonicalJson(value: JsonValue): string {
 }
 
 /** A number with enough digits, or an exponent, to be another one as a double. Strings may match too: it only asks for a closer look. */
-const inexactPerhaps = /[\d.]{16}|\d[eE]/;
+const inexactPerhaps = /\d(?:[eE]|[\d.]{15})/;
 
 /**
  * JSON.parse, except that it changes no number: one that a double does not hold to the last digit is refused instead of
