@@ -8,7 +8,6 @@ import { Place, type SidecarProcess, token } from './sidecar-process.ts';
 
 let place: Place;
 let sidecar: SidecarProcess;
-// Each keeps its connections: a client a request would use up those that may be open.
 let decision: Client;
 let relay: Client;
 let stranger: Client;

@@ -132,7 +132,8 @@ export class SidecarProcess {
   #output = '';
   #changed: () => void = () => undefined;
   #ended = false;
-  #clients: Client[] = [];
+  /** By where they go and what they bring: one that was asked for before keeps its connections. */
+  readonly #clients = new Map<string, Client>();
 
   constructor(config: string, { under = [], nodeFlags = [], main: program = main, env = {} }: StartOptions) {
     const [command = '', ...args] = [...under, process.execPath, ...nodeFlags, program, 'serve', '--config', config];
@@ -213,8 +214,9 @@ export class SidecarProcess {
     to: { readonly port: number } | { readonly socketPath: string },
     headers: Record<string, string> = {},
   ): Client {
-    const client = new Client(to, headers);
-    this.#clients.push(client);
+    const key = JSON.stringify([to, headers]);
+    const client = this.#clients.get(key) ?? new Client(to, headers);
+    this.#clients.set(key, client);
     return client;
   }
 
@@ -246,7 +248,8 @@ export class SidecarProcess {
 
   async #over(): Promise<Ended> {
     const ended = await this.exited;
-    for (const client of this.#clients.splice(0)) client.close();
+    for (const client of this.#clients.values()) client.close();
+    this.#clients.clear();
     return ended;
   }
 }
