@@ -66,8 +66,8 @@ export interface ServingBundle {
 
 const unsigned: SigningRule = { required: false, keys: [], scope: undefined };
 const prepareMsUsual = 60_000;
-/** Of the data's own size; past it the holes that changes left cost more than reading it anew. */
-const holesMax = 0.5;
+/** Of the data's own size, and in bytes; past both, the holes that changes left cost more than reading it anew. */
+const holesMax = { share: 0.5, bytes: 1_048_576 };
 
 /**
  * The bundles that decide: one with the policy, others with data. Whatever comes is read, verified, built and tried on
@@ -287,8 +287,9 @@ export class BundleSlot {
     this.#samples = prepared.samples;
     this.#catalogue = prepared.catalogue ?? this.#catalogue;
     this.#entrypoints = prepared.entrypoints;
+    const holes = image.heapStart - image.firstHeapStart;
     const dataBytes = image.firstHeapStart - image.statics.length;
-    if (image.heapStart - image.firstHeapStart > dataBytes * holesMax) changed.wantWhole();
+    if (holes > holesMax.bytes && holes > dataBytes * holesMax.share) changed.wantWhole();
     this.#renew(policy);
     this.#options.activated(this.#catalogue);
     this.#options.changed?.();

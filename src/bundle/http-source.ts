@@ -60,7 +60,7 @@ export class HttpSource implements BundleSource {
     const exchange = new Exchange(access, this.#options.timers, signal);
     const response = await exchange.get(url, headers, waitMs);
     try {
-      return await this.#read(response, exchange);
+      return await this.#read(response, exchange, etags.length > 0);
     } finally {
       exchange.end();
     }
@@ -77,9 +77,9 @@ export class HttpSource implements BundleSource {
     return minDelayMs + (maxDelayMs - minDelayMs) * random();
   }
 
-  async #read(response: IncomingMessage, exchange: Exchange): Promise<Fetched> {
+  async #read(response: IncomingMessage, exchange: Exchange, isConditional: boolean): Promise<Fetched> {
     const { statusCode: status = 0, headers } = response;
-    if (status === 304) return { kind: 'unchanged', isHeld: true };
+    if (status === 304 && isConditional) return { kind: 'unchanged', isHeld: true };
     if (status !== 200) {
       this.#retryAfterMs = Math.max(0, Number(headers['retry-after']) || 0) * 1_000;
       throw new SourceFailed(`the server answered ${status}`, { httpStatus: status });

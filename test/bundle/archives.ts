@@ -3,12 +3,10 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { buffer } from 'node:stream/consumers';
 import { promisify } from 'node:util';
-import { gzipSync } from 'node:zlib';
-import { pack } from 'tar-stream';
 import { readArchive } from '../../src/bundle/read-archive.ts';
-import { opaCommand } from '../support/compile-policy.ts';
+import { bundleOf } from '../support/archive.ts';
+import { compilePolicy, opaCommand } from '../support/compile-policy.ts';
 
 const run = promisify(execFile);
 
@@ -16,16 +14,50 @@ export type Files = Readonly<Record<string, string | Uint8Array>>;
 export const limits = { inflatedBytes: 64 * 1024 * 1024, members: 1_000 };
 
 /** A bundle file of these members, in this order. */
-export async function archiveOf(files: Files): Promise<Buffer> {
-  const tar = pack();
-  for (const [name, content] of Object.entries(files)) tar.entry({ name, mtime: new Date(0) }, Buffer.from(content));
-  tar.finalize();
-  return gzipSync(await buffer(tar));
+export function archiveOf(files: Files): Buffer {
+  return bundleOf(Object.entries(files).map(([name, content]) => ({ name, content })));
 }
 
 /** The members of a bundle file, to be changed and packed again. */
 export async function filesOf(archive: Uint8Array): Promise<Record<string, Buffer>> {
   return Object.fromEntries(await readArchive(archive, limits));
+}
+
+export interface ListedOptions {
+  readonly revision?: string;
+  readonly roots?: readonly string[];
+  /** Agents by id; left out: the bundle holds no data. */
+  readonly agents?: Readonly<Record<string, { readonly tier: string }>>;
+  readonly postern?: Readonly<Record<string, unknown>>;
+  readonly samples?: readonly unknown[];
+  readonly more?: Files;
+}
+
+/** The members of a bundle with the policy `listed`, as `opa build` made it but for what is told here. */
+export async function listedFiles(options: ListedOptions = {}): Promise<Record<string, string | Uint8Array>> {
+  const { revision = 'r1', roots = ['authz', 'listed'], agents, postern, samples, more } = options;
+  const compiled = await filesOf(await compilePolicy('listed', ['authz/decision']));
+  const manifest = JSON.parse(String(compiled['.manifest'])) as object;
+  return {
+    '/policy.wasm': compiled['policy.wasm'] ?? '',
+    '/.manifest': JSON.stringify({ ...manifest, revision, roots, ...(postern && { metadata: { postern } }) }),
+    '/data.json': agents === undefined ? '{}' : JSON.stringify({ listed: { agents } }),
+    ...(samples && { '/samples.json': JSON.stringify(samples) }),
+    ...more,
+  };
+}
+
+export async function listed(options: ListedOptions = {}): Promise<Buffer> {
+  return archiveOf(await listedFiles(options));
+}
+
+/** A bundle of data alone. */
+export function dataBundle(data: unknown, manifest: Readonly<Record<string, unknown>>): Buffer {
+  return archiveOf({ '.manifest': JSON.stringify(manifest), 'data.json': JSON.stringify(data) });
+}
+
+export function deltaBundle(patches: readonly unknown[], manifest: Readonly<Record<string, unknown>>): Buffer {
+  return archiveOf({ '.manifest': JSON.stringify(manifest), 'patch.json': JSON.stringify({ data: patches }) });
 }
 
 export interface SigningPair {

@@ -179,7 +179,7 @@ describe('B15 the pause after a failure', () => {
 });
 
 describe('B15 a server that misbehaves', () => {
-  it.each([401, 403, 404, 500, 502, 204, 206, 100_000])('answers %d', async (status) => {
+  it.each([401, 403, 404, 500, 502, 204, 206, 304, 100_000])('answers %d', async (status) => {
     const url = await serving((_, response) => {
       response.socket?.end(`HTTP/1.1 ${status} X\r\nContent-Length: 0\r\n\r\n`);
     });

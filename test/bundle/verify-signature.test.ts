@@ -31,7 +31,7 @@ function rule(change: Partial<SigningRule> = {}): SigningRule {
 }
 
 async function verified(members: Files, change: Partial<SigningRule> = {}) {
-  return verifySignature(await readArchive(await archiveOf(members), limits), rule(change));
+  return verifySignature(await readArchive(archiveOf(members), limits), rule(change));
 }
 
 /** A token of our own making, signed or not, over whatever it claims. */
