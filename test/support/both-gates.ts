@@ -86,7 +86,7 @@ export class BothGates {
       }
       const after = await counts(bed, code);
       expect(after).toEqual({ ...before, refusals: before.refusals + refusals });
-      expect(await bed.exposition()).not.toContain('CANARY');
+      expect(await bed.ownSeries()).not.toContain('CANARY');
       expect(bed.log.text()).not.toContain('CANARY');
     }
     await this.expectAlive();
@@ -142,10 +142,11 @@ export async function post(
   path: string,
   body: string | Uint8Array,
   headers: readonly string[] = [json],
+  withinMs?: number,
 ): Promise<RawResponse> {
   const connection = await RawConnection.open({ port });
   void connection.write(request(`POST ${path}`, headers, body));
-  const { responses, text } = await connection.responses(1);
+  const { responses, text } = await connection.responses(1, withinMs);
   connection.destroy();
   const [first] = responses;
   if (first === undefined) throw new Error(`no answer: ${text}`);

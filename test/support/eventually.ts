@@ -1,5 +1,5 @@
 /** Waits for something that the world does by itself, looking often; the time is a bound, not a pause. */
-export async function eventually(holds: () => boolean | Promise<boolean>, withinMs = 5_000): Promise<void> {
+export async function eventually(holds: () => boolean | Promise<boolean>, withinMs = 20_000): Promise<void> {
   const deadline = performance.now() + withinMs;
   while (!(await holds())) {
     if (performance.now() > deadline) throw new Error(`it did not come to be within ${withinMs} ms`);

@@ -62,7 +62,7 @@ export class RawConnection {
   }
 
   /** @returns what was said by the time that it is enough, the other side closes, or `withinMs` are over */
-  async until(enough: (conversation: Conversation) => boolean, withinMs = 5_000): Promise<Conversation> {
+  async until(enough: (conversation: Conversation) => boolean, withinMs = 20_000): Promise<Conversation> {
     const deadline = performance.now() + withinMs;
     while (!this.#closed && !enough(this.conversation)) {
       const left = deadline - performance.now();

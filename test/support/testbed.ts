@@ -13,6 +13,7 @@ import { listenOn } from '../../src/listen/bind.ts';
 import { DecisionListener, type Doorway, type ListenerLimits } from '../../src/listen/decision-listener.ts';
 import { eventWriter } from '../../src/record/decision-event.ts';
 import { DecisionLog } from '../../src/record/decision-log.ts';
+import { metric } from '../../src/record/metric-names.ts';
 import { Metrics } from '../../src/record/metrics.ts';
 import { Overruns } from '../../src/record/overruns.ts';
 import { Recorder } from '../../src/record/recorder.ts';
@@ -191,6 +192,16 @@ export class Testbed {
   async recordText(): Promise<string> {
     while (this.#decisionLog.pendingBytes > 0) await new Promise((resolve) => setImmediate(resolve));
     return readFile(this.logFile, 'utf8');
+  }
+
+  /** Our own series alone; the process's are slow to collect. */
+  async ownSeries(): Promise<string> {
+    const families = Object.values(metric).filter(
+      ({ name }) => this.metrics.registry.getSingleMetric(name) !== undefined,
+    );
+    return (await Promise.all(families.map(({ name }) => this.metrics.registry.getSingleMetricAsString(name)))).join(
+      '\n',
+    );
   }
 
   exposition(): Promise<string> {
