@@ -1,11 +1,11 @@
-import type { PolicyLimits } from '../evaluate/policy-module.ts';
 import type { Prepared, PrepareJob } from './prepare.ts';
 import type { ArchiveLimits } from './read-archive.ts';
+import type { ThreadPolicyLimits } from './thread-time.ts';
 
 /** What of the limits can go to another thread, which has clocks of its own. */
 export interface ThreadLimits {
   readonly archive: ArchiveLimits;
-  readonly policy: Pick<PolicyLimits, 'memoryPages' | 'resultBytes' | 'budgetMs'>;
+  readonly policy: ThreadPolicyLimits;
 }
 
 export interface PrepareRequest {

@@ -2,14 +2,15 @@ import { parentPort } from 'node:worker_threads';
 import { BundleRefused } from '../domain/errors.ts';
 import { prepare, RefusedBundle } from './prepare.ts';
 import type { PrepareAnswer, PrepareRequest } from './prepare-messages.ts';
+import { timed } from './thread-time.ts';
 
 // The thread that reads, verifies, builds and tries bundles. Requests are answered by another, whatever happens here.
 parentPort?.on('message', async ({ id, job, limits }: PrepareRequest) => {
-  const policy = {
-    ...limits.policy,
-    monotonicMs: () => performance.now(),
-    threadCpuMs: () => process.threadCpuUsage().user / 1_000,
-  };
+  const policy = timed(
+    limits.policy,
+    () => performance.now(),
+    () => process.threadCpuUsage(),
+  );
   let answer: PrepareAnswer;
   try {
     answer = { id, prepared: await prepare(job, { ...limits, policy }) };

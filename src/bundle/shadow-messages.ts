@@ -1,7 +1,7 @@
 import type { Outcome } from '../domain/seen.ts';
 import type { EpochMs } from '../domain/time.ts';
 import type { PolicyImage } from '../evaluate/policy-image.ts';
-import type { PolicyLimits } from '../evaluate/policy-module.ts';
+import type { ThreadPolicyLimits } from './thread-time.ts';
 
 /** An input, and what time and chance were when it was decided. */
 export interface ShadowQuestion {
@@ -16,7 +16,7 @@ export type ShadowMessage =
   | {
       readonly kind: 'policy';
       readonly image: PolicyImage;
-      readonly limits: Pick<PolicyLimits, 'memoryPages' | 'resultBytes' | 'budgetMs'>;
+      readonly limits: ThreadPolicyLimits;
     }
   | { readonly kind: 'ask'; readonly questions: readonly ShadowQuestion[] };
 

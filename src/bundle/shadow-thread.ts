@@ -4,6 +4,7 @@ import { asSidecarError, Undecided } from '../domain/errors.ts';
 import type { Outcome } from '../domain/seen.ts';
 import { PolicyModule } from '../evaluate/policy-module.ts';
 import type { ShadowAnswer, ShadowMessage, ShadowQuestion } from './shadow-messages.ts';
+import { timed } from './thread-time.ts';
 
 // The thread that the shadow bundle is evaluated on: whatever it takes, it takes none of the time that answers need.
 let policy: Promise<PolicyModule> | undefined;
@@ -19,11 +20,12 @@ async function answerTo({ entrypoint, input, now, seed }: ShadowQuestion): Promi
 
 parentPort?.on('message', async (message: ShadowMessage) => {
   if (message.kind === 'policy') {
-    policy = PolicyModule.of(message.image, bundleRevision(''), {
-      ...message.limits,
-      monotonicMs: () => performance.now(),
-      threadCpuMs: () => process.threadCpuUsage().user / 1_000,
-    });
+    const limits = timed(
+      message.limits,
+      () => performance.now(),
+      () => process.threadCpuUsage(),
+    );
+    policy = PolicyModule.of(message.image, bundleRevision(''), limits);
     // Told with each question; here it would end the thread.
     policy.catch(() => undefined);
     return;

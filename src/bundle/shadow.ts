@@ -34,6 +34,8 @@ export interface ShadowOptions {
   /** From 0 to 1. */
   readonly random: () => number;
   readonly log: Log;
+  /** The thread that evaluates; a test's may end whenever it likes. */
+  readonly thread?: () => Worker;
 }
 
 /** Questions that wait, and the text in them: what comes beyond is not compared. */
@@ -41,6 +43,8 @@ const waitingMax = 1_000;
 const waitingUnitsMax = 8_388_608;
 const firstRestartMs = 1_000;
 const lastRestartMs = 60_000;
+/** JavaScript's own share of the thread's memory; the policy's has its own limit. */
+const heapMebibytes = 256;
 
 /**
  * Asks another bundle what it would have answered, after the answer has gone: on a thread of its own, behind a queue that
@@ -114,7 +118,7 @@ export class Shadow {
     this.#worker?.removeAllListeners('exit');
     void this.#worker?.terminate();
     this.#failWaiting();
-    const worker = new Worker(beside(import.meta.url, './shadow-thread.ts'));
+    const worker = (this.#options.thread ?? shadowThread)();
     worker.unref();
     worker.on('message', (answers: readonly ShadowAnswer[]) => {
       for (const { id, outcome } of answers) this.#compare(id, outcome);
@@ -168,4 +172,10 @@ export class Shadow {
       log.error('a decision could not be compared with the shadow bundle’s', { cause });
     }
   }
+}
+
+function shadowThread(): Worker {
+  return new Worker(beside(import.meta.url, './shadow-thread.ts'), {
+    resourceLimits: { maxOldGenerationSizeMb: heapMebibytes },
+  });
 }
