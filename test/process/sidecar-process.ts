@@ -172,11 +172,12 @@ export class SidecarProcess {
     await this.says('ready to decide');
   }
 
-  async says(text: string, withinMs = 60_000): Promise<void> {
+  async says(text: string, withinMs = 120_000): Promise<void> {
     const deadline = performance.now() + withinMs;
     while (!this.#output.includes(text)) {
       const left = deadline - performance.now();
-      if (this.#ended || left <= 0) throw new Error(`it never said "${text}" but: ${this.#output}`);
+      if (this.#ended || left <= 0)
+        throw new Error(`it did not say "${text}" within ${withinMs} ms, or ended, and said: ${this.#output}`);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, left);
         this.#changed = () => {
