@@ -23,6 +23,8 @@ const bytesPerValue = { usual: 130, most: 195 };
 const pagesMax = 32_768;
 const fuelWhileLoading = 2 ** 30;
 const stashMinorVersion = 3;
+/** The module keeps blocks of that size and more in one list (wasm/src/malloc.c). */
+const largeBlockBytes = 128;
 
 /**
  * A compiled policy and a memory that holds its data, parsed. It is plain data that goes from one thread to another: one
@@ -196,6 +198,8 @@ function imageOf(
   instance: WebAssembly.Instance,
 ): PolicyImage {
   const exports = instance.exports as unknown as Exports;
+  // Large blocks that patches have freed are counted among the free ones only when another large one is asked for.
+  exports.opa_free(exports.opa_malloc(largeBlockBytes));
   // Evaluations reset the heap, and with it the lists of free blocks; put aside, they are there for the next patch.
   if (minorVersion(instance) >= stashMinorVersion) exports.opa_heap_blocks_stash();
   const heapStart = exports.opa_heap_ptr_get();
