@@ -98,7 +98,7 @@ export async function signed(
       '../claims.json',
     ];
     // From inside, so that the names in the signature begin where the bundle's own do.
-    await run(opaCommand(), [...args, '--bundle', '.'], { cwd: join(folder, 'bundle') });
+    await run(await opaCommand(), [...args, '--bundle', '.'], { cwd: join(folder, 'bundle') });
     return { ...files, '.signatures.json': await readFile(join(folder, 'bundle/.signatures.json')) };
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -211,7 +211,7 @@ describe('J05 numbers', () => {
     try {
       const input = join(directory, 'input.json');
       await writeFile(input, `{"n":[${numbers.join()}]}`);
-      const { stdout } = await promisify(execFile)(opaCommand(), [
+      const { stdout } = await promisify(execFile)(await opaCommand(), [
         'eval',
         '--format',
         'raw',

@@ -4,6 +4,7 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { findOpa } from '../../src/author/find-opa.ts';
 
 const run = promisify(execFile);
 const root = new URL('../..', import.meta.url).pathname;
@@ -29,7 +30,17 @@ export async function compilePolicy(name: string, entrypoints: readonly string[]
     const made = join(work, 'bundle.tar.gz');
     const flags = entrypoints.flatMap((entrypoint) => ['-e', entrypoint]);
     // The optimiser is off: what a test's policy means must not depend on it.
-    await run(opaCommand(), ['build', '-t', 'wasm', '--revision', `test-${name}`, ...flags, '-o', made, directory]);
+    await run(await opaCommand(), [
+      'build',
+      '-t',
+      'wasm',
+      '--revision',
+      `test-${name}`,
+      ...flags,
+      '-o',
+      made,
+      directory,
+    ]);
     const bytes = await readFile(made);
     // Another worker may be doing the same: whoever renames last has made the same file.
     const staged = join(cache, `${key}.${process.pid}`);
@@ -41,7 +52,8 @@ export async function compilePolicy(name: string, entrypoints: readonly string[]
   }
 }
 
-/** The compiler, as a command. */
-export function opaCommand(): string {
-  return process.env['OPA'] ?? 'opa';
+/** The compiler, as a command: the one that `postern build` takes. */
+export async function opaCommand(): Promise<string> {
+  const { path } = await findOpa({ env: process.env, toolsDirectory: join(root, '.tools'), say: () => undefined });
+  return path;
 }
