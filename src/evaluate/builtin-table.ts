@@ -162,6 +162,18 @@ const families: readonly { readonly names: readonly string[]; readonly load: () 
     load: async () => (await import('./builtins/uuid.ts')).builtins,
   },
   {
+    names: [
+      'crypto.parse_private_keys',
+      'crypto.x509.parse_and_verify_certificates',
+      'crypto.x509.parse_and_verify_certificates_with_options',
+      'crypto.x509.parse_certificate_request',
+      'crypto.x509.parse_certificates',
+      'crypto.x509.parse_keypair',
+      'crypto.x509.parse_rsa_private_key',
+    ],
+    load: async () => (await import('./builtins/x509.ts')).builtins,
+  },
+  {
     names: ['yaml.is_valid', 'yaml.marshal', 'yaml.unmarshal'],
     load: async () => (await import('./builtins/yaml.ts')).builtins,
   },

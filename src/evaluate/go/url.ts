@@ -42,15 +42,26 @@ export function unescapePercent(text: string): string | undefined {
 /** What Go's `url.Parse` finds; empty where there is none. */
 export interface Url {
   readonly scheme: string;
+  /** All there is behind the scheme, where no slash begins it. */
+  readonly opaque: string;
+  readonly user: { readonly name: string; readonly password: string | undefined } | undefined;
   readonly host: string;
   readonly path: string;
   /** As written, where encoding the path again would not give the same. */
   readonly rawPath: string;
   readonly rawQuery: string;
+  /** A question mark is written, with no query behind it. */
+  readonly forceQuery: boolean;
   readonly fragment: string;
+  /** As written, where encoding the fragment again would not give the same. */
+  readonly rawFragment: string;
+  /** Of `file:/path`: no slashes stand before the empty host. */
+  readonly omitHost: boolean;
 }
 
 const pathCharacter = /[A-Za-z0-9\-_.~$&+,/:;=@]/;
+const fragmentCharacter = /[A-Za-z0-9\-_.~$&+,/:;=?@!()*]/;
+const userCharacter = /[A-Za-z0-9\-_.~$&+,;=]/;
 const hostCharacter = /^[A-Za-z0-9\-_.~!$&'()*+,;=:[\]<>"]$/;
 
 /** Go's `url.Parse`; undefined for what it refuses. */
@@ -58,29 +69,51 @@ export function parseUrl(text: string): Url | undefined {
   const hash = text.indexOf('#');
   const url = parseWithoutFragment(hash < 0 ? text : text.slice(0, hash));
   if (url === undefined || hash < 0) return url;
-  const fragment = unescapePercent(text.slice(hash + 1));
-  return fragment === undefined ? undefined : { ...url, fragment };
+  const rawFragment = text.slice(hash + 1);
+  const fragment = unescapePercent(rawFragment);
+  if (fragment === undefined) return undefined;
+  return { ...url, fragment, rawFragment: escapeBytes(fragment, fragmentCharacter) === rawFragment ? '' : rawFragment };
 }
+
+const emptyUrl: Url = {
+  scheme: '',
+  opaque: '',
+  user: undefined,
+  host: '',
+  path: '',
+  rawPath: '',
+  rawQuery: '',
+  forceQuery: false,
+  fragment: '',
+  rawFragment: '',
+  omitHost: false,
+};
 
 function parseWithoutFragment(text: string): Url | undefined {
   if (/\p{Cc}/u.test(text) && [...text].some((character) => character < ' ' || character === '\x7f')) return undefined;
-  const url: Url = { scheme: '', host: '', path: '', rawPath: '', rawQuery: '', fragment: '' };
-  if (text === '*') return { ...url, path: '*' };
+  if (text === '*') return { ...emptyUrl, path: '*' };
   if (text.startsWith(':')) return undefined;
   const scheme = /^([A-Za-z][A-Za-z0-9+\-.]*):/.exec(text)?.[1]?.toLowerCase() ?? '';
   const afterScheme = scheme === '' ? text : text.slice(scheme.length + 1);
   const question = afterScheme.indexOf('?');
   const rest = question < 0 ? afterScheme : afterScheme.slice(0, question);
-  const found = { ...url, scheme, rawQuery: question < 0 ? '' : afterScheme.slice(question + 1) };
+  const found = {
+    ...emptyUrl,
+    scheme,
+    rawQuery: question < 0 ? '' : afterScheme.slice(question + 1),
+    forceQuery: question >= 0 && question === afterScheme.length - 1,
+  };
   if (!rest.startsWith('/')) {
-    if (scheme !== '') return found;
+    if (scheme !== '') return { ...found, opaque: rest };
     // It would read as a scheme.
     if (rest.split('/')[0]?.includes(':') === true) return undefined;
   }
-  if (!rest.startsWith('//') || (scheme === '' && rest.startsWith('///'))) return withPath(found, rest);
+  if (!rest.startsWith('//') || (scheme === '' && rest.startsWith('///'))) {
+    return withPath({ ...found, omitHost: scheme !== '' && rest.startsWith('/') }, rest);
+  }
   const slash = rest.indexOf('/', 2);
-  const host = hostOf(scheme, slash < 0 ? rest.slice(2) : rest.slice(2, slash));
-  return host === undefined ? undefined : withPath({ ...found, host }, slash < 0 ? '' : rest.slice(slash));
+  const authority = authorityOf(scheme, slash < 0 ? rest.slice(2) : rest.slice(2, slash));
+  return authority === undefined ? undefined : withPath({ ...found, ...authority }, slash < 0 ? '' : rest.slice(slash));
 }
 
 function withPath(url: Url, text: string): Url | undefined {
@@ -89,12 +122,17 @@ function withPath(url: Url, text: string): Url | undefined {
   return { ...url, path, rawPath: escapeBytes(path, pathCharacter) === text ? '' : text };
 }
 
-function hostOf(scheme: string, authority: string): string | undefined {
+function authorityOf(scheme: string, authority: string): Pick<Url, 'host' | 'user'> | undefined {
   const at = authority.lastIndexOf('@');
-  if (at < 0) return parseHost(scheme, authority);
-  const user = authority.slice(0, at);
-  const valid = /^[A-Za-z0-9\-._:~!$&'()*+,;=%@]*$/.test(user) && unescapePercent(user) !== undefined;
-  return valid ? parseHost(scheme, authority.slice(at + 1)) : undefined;
+  const host = parseHost(scheme, authority.slice(at + 1));
+  if (host === undefined || at < 0) return host === undefined ? undefined : { host, user: undefined };
+  const info = authority.slice(0, at);
+  if (!/^[A-Za-z0-9\-._:~!$&'()*+,;=%@]*$/.test(info)) return undefined;
+  const colon = info.indexOf(':');
+  const name = unescapePercent(colon < 0 ? info : info.slice(0, colon));
+  const password = colon < 0 ? '' : unescapePercent(info.slice(colon + 1));
+  if (name === undefined || password === undefined) return undefined;
+  return { host, user: { name, password: colon < 0 ? undefined : password } };
 }
 
 function parseHost(scheme: string, host: string): string | undefined {
@@ -163,4 +201,34 @@ export function splitHostPort(hostPort: string): { readonly hostname: string; re
 export function escapedPath({ path, rawPath }: Url): string {
   if (rawPath !== '' && /^[A-Za-z0-9\-_.~$&+,/:;=@!'()*[\]%]*$/.test(rawPath)) return rawPath;
   return path === '*' ? '*' : escapeBytes(path, pathCharacter);
+}
+
+/** Go's `URL.String`. */
+export function urlText(url: Url): string {
+  const { scheme, opaque, user, host, rawQuery, forceQuery, fragment, rawFragment, omitHost } = url;
+  let text = scheme === '' ? '' : `${scheme}:`;
+  if (opaque !== '') {
+    text += opaque;
+  } else {
+    const path = escapedPath(url);
+    const authority = scheme !== '' || host !== '' || user !== undefined;
+    if (authority && !(omitHost && host === '' && user === undefined)) {
+      if (host !== '' || path !== '' || user !== undefined) text += '//';
+      if (user !== undefined) text += `${userText(user)}@`;
+      text += escapeBytes(host, hostCharacter);
+    }
+    if (path !== '' && !path.startsWith('/') && host !== '') text += '/';
+    // A colon in the first segment would end a scheme.
+    if (text === '' && path.split('/')[0]?.includes(':') === true) text += './';
+    text += path;
+  }
+  if (forceQuery || rawQuery !== '') text += `?${rawQuery}`;
+  if (fragment === '') return text;
+  const asWritten = rawFragment !== '' && /^[A-Za-z0-9\-_.~$&+,/:;=?@!'()*[\]%]*$/.test(rawFragment);
+  return `${text}#${asWritten ? rawFragment : escapeBytes(fragment, fragmentCharacter)}`;
+}
+
+function userText({ name, password }: NonNullable<Url['user']>): string {
+  const text = escapeBytes(name, userCharacter);
+  return password === undefined ? text : `${text}:${escapeBytes(password, userCharacter)}`;
 }

@@ -1,0 +1,20 @@
+import { integer } from '../builtins/operands.ts';
+import type { Value } from '../values/value.ts';
+
+// How Go's encoding/json writes what certificates are made of: a slice that nothing was ever added to is null.
+
+export function base64(bytes: Uint8Array | undefined): Value {
+  return bytes === undefined ? null : Buffer.from(bytes).toString('base64');
+}
+
+export function texts(list: readonly string[] | undefined): Value {
+  return list === undefined || list.length === 0 ? null : [...list];
+}
+
+export function listed<T>(list: readonly T[], make: (item: T) => Value): Value {
+  return list.length === 0 ? null : list.map(make);
+}
+
+export function oidValue(oid: readonly number[]): Value {
+  return oid.map(integer);
+}
