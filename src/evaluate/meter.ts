@@ -11,7 +11,7 @@ const sections = { type: 1, import: 2, function: 3, table: 4, memory: 5, global:
 /** The order that the sections stand in (WebAssembly core specification, 5.5.2); 12 is the data count. */
 const sectionOrder = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 10, 11];
 /** Enough for a module's start function; while that runs, the host cannot reach the counter to fill it up. */
-const startFuel = 10_000_000;
+const startFuel = 200_000;
 const magic = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
 const voidBlock = 0x40;
 const i32 = 0x7f;
