@@ -8,11 +8,11 @@ export const root = join(import.meta.dirname, '../..');
 export type Parts =
   | {
       readonly mode: 'engine';
-      readonly images: { readonly postern: string; readonly prometheus: string };
+      readonly images: { readonly postern: string; readonly prometheus: string; readonly nginx: string };
     }
   | {
       readonly mode: 'packages';
-      readonly trees: { readonly prometheus: string };
+      readonly trees: { readonly prometheus: string; readonly nginx: string };
       /** What the image is made of: the runtime and the packages. */
       readonly image: string;
     }
