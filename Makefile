@@ -17,7 +17,7 @@ BUILT := dist/.built
 SOURCES := $(shell find src -name '*.ts')
 TOKEN := .postern/control.token
 
-.PHONY: help install build run dev test bundle lint fmt bench demo image compose-up compose-down clean
+.PHONY: help install build run dev test bundle lint fmt bench conformance demo image compose-up compose-down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -43,6 +43,9 @@ fmt: $(INSTALLED) ## format the sources, and mend what can be mended safely
 
 bench: $(BUILT) ## compare with `opa run --server`: same policy, same input, one core each
 	@$(NODE) bench/main.ts
+
+conformance: $(INSTALLED) ## run OPA's own conformance cases through our host (needs Go)
+	@$(NODE) test/conformance/run.ts
 
 demo: $(BUILT) ## play the five cases against a real sidecar
 	@$(NODE) deploy/demo/main.ts

@@ -1,83 +1,13 @@
-import { execFileSync, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { parse } from 'yaml';
-import { bundleRevision } from '../../src/domain/bundle.ts';
-import { asSidecarError } from '../../src/domain/errors.ts';
-import { epochMs } from '../../src/domain/time.ts';
-import { PolicyModule } from '../../src/evaluate/policy-module.ts';
-import { allowedBuiltins } from './allowed-builtins.ts';
-import { framesOf } from './frames.ts';
-import { type Case, judge, type Outcome } from './judge.ts';
+import { conformance, knownFailures } from './conformance.ts';
 
-// OPA's own conformance cases, compiled by OPA and run through the host that serves decisions.
 // usage: node test/conformance/run.ts [text that a case's name must hold]
-
-const folder = import.meta.dirname;
 const filter = process.argv[2] ?? '';
-const limits = {
-  memoryPages: 4_096,
-  resultBytes: 16_777_216,
-  budgetMs: 60_000,
-  monotonicMs: () => performance.now(),
-  threadCpuMs: () => process.threadCpuUsage().user / 1_000,
-};
-const now = epochMs(Date.now());
-
-const opa = execFileSync('go', ['list', '-m', '-f', '{{.Dir}}', 'github.com/open-policy-agent/opa'], {
-  cwd: join(folder, 'compile'),
-  encoding: 'utf8',
-}).trim();
-const compiler = spawn('go', ['run', '.', join(opa, 'v1/test/cases/testdata'), filter], {
-  cwd: join(folder, 'compile'),
-  stdio: ['ignore', 'pipe', 'inherit'],
-});
-const compilerEnded = new Promise<number | null>((resolve) => compiler.once('close', resolve));
-
-const failures = new Map<string, string>();
-let passed = 0;
-let total = 0;
-let slowestMs = 0;
-let slowest = '';
-const frames = framesOf(compiler.stdout);
-for (;;) {
-  const header = await frames.next();
-  if (header.done === true) break;
-  const wasm = await frames.next();
-  if (wasm.done === true) throw new Error('a case without its module');
-  const wanted = JSON.parse(header.value.toString('utf8')) as Case;
-  const started = performance.now();
-  const fault = judge(wanted, await run(wanted, wasm.value));
-  const tookMs = performance.now() - started;
-  if (tookMs > slowestMs) [slowestMs, slowest] = [tookMs, `${wanted.file}: ${wanted.note}`];
-  total++;
-  if (fault === undefined) passed++;
-  else failures.set(`${wanted.file}: ${wanted.note}`, fault);
-}
-if ((await compilerEnded) !== 0) throw new Error('the compiler of the cases failed');
-
-const { failures: known } = parse(readFileSync(join(folder, 'failures.yaml'), 'utf8')) as {
-  failures: readonly { readonly case: string; readonly reason: string }[];
-};
-const knownNames = new Set(known.map((failure) => failure.case));
-const unexpected = [...failures].filter(([name]) => !knownNames.has(name));
-const repaired = [...knownNames].filter((name) => filter === '' && !failures.has(name));
+const { passed, total, failures, slowest } = await conformance(filter);
+const known = knownFailures();
+const unexpected = [...failures].filter(([name]) => !known.has(name));
+const repaired = [...known].filter((name) => filter === '' && !failures.has(name));
 for (const [name, fault] of unexpected) console.log(`FAILED ${name}\n       ${fault.slice(0, 600)}`);
 for (const name of repaired) console.log(`PASSES but is listed in failures.yaml: ${name}`);
-console.log(`slowest case: ${slowestMs.toFixed(0)} ms, ${slowest}`);
+console.log(`slowest case: ${slowest}`);
 console.log(`conformance: ${passed}/${total}`);
 if (unexpected.length > 0 || repaired.length > 0) process.exitCode = 1;
-
-async function run({ compile_error, data, input }: Case, wasm: Uint8Array): Promise<Outcome> {
-  if (compile_error !== undefined) return { error: new Error(`does not compile: ${compile_error}`) };
-  try {
-    const policy = await PolicyModule.load(
-      { wasm, dataText: data ?? '{}', revision: bundleRevision('conformance') },
-      limits,
-      { builtins: allowedBuiltins },
-    );
-    return { result: policy.resultSet(0, input ?? '', { now, seed: 'conformance' }) };
-  } catch (cause) {
-    return { error: asSidecarError(cause) };
-  }
-}
