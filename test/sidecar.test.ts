@@ -1,0 +1,106 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { parseConfig } from '../src/config/config.ts';
+import { epochMs } from '../src/domain/time.ts';
+import type { OperationalLog } from '../src/record/log.ts';
+import { type Effects, type Sidecar, startSidecar } from '../src/sidecar.ts';
+
+const token = 'a-token-for-this-test-alone';
+const agent = 'spiffe://acme.example/agent/report-bot';
+const log: OperationalLog = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+  dropped: () => 0,
+};
+const effects: Effects = {
+  clock: { now: () => epochMs(Date.now()), monotonicMs: () => performance.now() },
+  newId: randomUUID,
+  threadCpuMs: () => process.threadCpuUsage().user / 1_000,
+  log,
+  version: '0.0.0-test',
+  nodeVersion: process.version,
+};
+
+let directory: string;
+let sidecar: Sidecar | undefined;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'sidecar-'));
+  await writeFile(join(directory, 'token'), token);
+});
+
+afterEach(async () => {
+  await sidecar?.close(1_000);
+  sidecar = undefined;
+  await rm(directory, { recursive: true, force: true });
+});
+
+function start(more: object = {}): Promise<Sidecar> {
+  const config = {
+    decision: {
+      listen: '127.0.0.1:0',
+      identity: { id: agent },
+      sockets: [{ path: join(directory, 'run/ci.sock'), identity: { id: 'spiffe://acme.example/ci/job' } }],
+    },
+    control: {
+      listen: '127.0.0.1:0',
+      socket: { path: join(directory, 'control/control.sock') },
+      tokens: [{ name: 'ops', file: join(directory, 'token') }],
+    },
+    probes: { listen: '127.0.0.1:0' },
+    bundle: { file: join(import.meta.dirname, '../bundles/starter.tar.gz') },
+    store: { directory: join(directory, 'store') },
+    record: { file: join(directory, 'decisions.jsonl'), console: true },
+    device: { id: 'node-7', host: {} },
+    ...more,
+  };
+  return startSidecar(parseConfig(JSON.stringify(config), {}, { hostname: 'box-1', directory }), effects);
+}
+
+describe('a sidecar as its parts are put together', () => {
+  it('is ready, decides on what it was told, and closes', async () => {
+    sidecar = await start();
+    const { decision, control, probes } = sidecar.addresses;
+    expect((await fetch(`http://${probes}/health/ready`)).status).toBe(200);
+    const observed_at = new Date().toISOString();
+    const told = await fetch(`http://${control}/v1/signals`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify([
+        { about: { kind: 'device', id: 'node-7' }, attributes: { compliant: true }, observed_at, source: 'mdm' },
+        { about: { kind: 'subject', id: agent }, attributes: { risk_level: 'low' }, observed_at, source: 'idp' },
+      ]),
+    });
+    expect(told.status).toBe(200);
+    const answer = await fetch(`http://${decision}/access/v1/evaluation`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        subject: { type: 'agent', id: agent },
+        action: { name: 'query' },
+        resource: { type: 'database', id: 'payroll' },
+        context: { task: 'monthly-report' },
+      }),
+    });
+    expect(await answer.json()).toMatchObject({ decision: true, context: { effect: 'constrain' } });
+    const metrics = await (await fetch(`http://${probes}/metrics`)).text();
+    expect(metrics).toContain('postern_decisions_total{policy="database_access",effect="constrain"} 1');
+    const status = await fetch(`http://${control}/v1/status`, { headers: { authorization: `Bearer ${token}` } });
+    expect(await status.json()).toMatchObject({ ready: true, not_ready: [] });
+    await sidecar.reloadBundle();
+    await sidecar.close(1_000);
+    sidecar = undefined;
+    await expect(fetch(`http://${probes}/health/live`)).rejects.toThrow();
+  }, 60_000);
+
+  it('lets go of everything when something cannot be opened, so that the next start can', async () => {
+    await expect(start({ probes: { listen: '192.0.2.1:8383' } })).rejects.toThrow('cannot listen on 192.0.2.1:8383');
+    sidecar = await start();
+    expect(sidecar.addresses.decision).toBeDefined();
+  }, 60_000);
+});
