@@ -12,6 +12,7 @@ import { type Prepared, RefusedBundle } from './prepare.ts';
 import { Preparer } from './preparer.ts';
 import type { ArchiveLimits } from './read-archive.ts';
 import type { Sample } from './read-samples.ts';
+import { Retirement } from './retirement.ts';
 import { type BundleSource, realTimers, type Timers } from './source.ts';
 import type { SigningRule } from './verify-signature.ts';
 
@@ -77,6 +78,7 @@ const holesMax = { share: 0.5, bytes: 1_048_576 };
 export class BundleSlot {
   readonly #options: BundleSlotOptions;
   readonly #preparer: Preparer;
+  readonly #retirement: Retirement;
   readonly #feeds: readonly Feed[];
   readonly #policyFeed: Feed;
   #serving: Serving | undefined;
@@ -94,6 +96,7 @@ export class BundleSlot {
     const { archiveLimits, policyLimits, prepareMs = prepareMsUsual, timers = realTimers, clock } = options;
     const { memoryPages, resultBytes, budgetMs } = policyLimits;
     this.#options = options;
+    this.#retirement = new Retirement(timers);
     this.#preparer = new Preparer({
       limits: { archive: archiveLimits, policy: { memoryPages, resultBytes, budgetMs } },
       timeoutMs: prepareMs,
@@ -180,6 +183,7 @@ export class BundleSlot {
     await Promise.all(this.#feeds.map((feed) => feed.close()));
     await this.#last;
     await this.#preparer.close();
+    await this.#retirement.close();
   }
 
   /** Of the bundle with the policy. */
@@ -283,6 +287,7 @@ export class BundleSlot {
       if (facts !== undefined) feed.taken(candidate, prepared.kind, facts);
     }
     const { image } = prepared;
+    if (this.#image !== undefined) this.#retirement.take(this.#image);
     this.#image = image;
     this.#samples = prepared.samples;
     this.#catalogue = prepared.catalogue ?? this.#catalogue;

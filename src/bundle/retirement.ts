@@ -1,0 +1,61 @@
+import { Worker } from 'node:worker_threads';
+import type { PolicyImage } from '../evaluate/policy-image.ts';
+import { beside } from './beside.ts';
+import type { Timers } from './source.ts';
+
+/** What a thread costs is more than giving back less than this. */
+const largeBytes = 33_554_432;
+/** So much is asked for and let go of, so often, until the collector looks. */
+const nudge = { bytes: 16_777_216, everyMs: 50, timesMax: 100 };
+
+/**
+ * Gives the memory of policies that were replaced back to the machine, soon, and on another thread.
+ *
+ * Whoever lets go of a memory last has to unmap it, and unmapping some hundred mebibytes takes tens of milliseconds, in
+ * which the thread that answers would stand still: so a thread that does nothing else holds it until the one that answers
+ * has let go. That happens when its collector runs, which a memory of hundreds of mebibytes behind an object of a few bytes
+ * does not bring about; what does is asking for memory outside of its heap. It then marks in small steps, while a
+ * collection that is asked for by name would stop the thread for all of it.
+ */
+export class Retirement {
+  readonly #holders = new Set<Worker>();
+  readonly #collected = new FinalizationRegistry<Worker>((holder) => {
+    this.#holders.delete(holder);
+    void holder.terminate();
+  });
+  readonly #timers: Timers;
+  #cancelNudge: () => void = () => undefined;
+
+  constructor(timers: Timers) {
+    this.#timers = timers;
+  }
+
+  /** @param image nobody starts an evaluation on it any more */
+  take({ memory }: PolicyImage): void {
+    if (memory.buffer.byteLength < largeBytes) return;
+    const holder = new Worker(beside(import.meta.url, './hold-thread.ts'), { workerData: memory });
+    holder.unref();
+    // All that it could fail at is to start; then this thread is the last one after all.
+    holder.on('error', () => this.#holders.delete(holder));
+    this.#holders.add(holder);
+    this.#collected.register(memory, holder);
+    this.#nudge(nudge.timesMax);
+  }
+
+  async close(): Promise<void> {
+    this.#cancelNudge();
+    const holders = [...this.#holders];
+    this.#holders.clear();
+    await Promise.all(holders.map((holder) => holder.terminate()));
+  }
+
+  #nudge(timesLeft: number): void {
+    this.#cancelNudge();
+    if (timesLeft === 0 || this.#holders.size === 0) return;
+    this.#cancelNudge = this.#timers.after(nudge.everyMs, () => {
+      // Never written to, so it takes nothing but the collector's attention.
+      void new ArrayBuffer(nudge.bytes);
+      this.#nudge(timesLeft - 1);
+    });
+  }
+}

@@ -1,0 +1,20 @@
+import { Retirement } from '../../src/bundle/retirement.ts';
+import { realTimers } from '../../src/bundle/source.ts';
+import type { PolicyImage } from '../../src/evaluate/policy-image.ts';
+
+// A process of its own: a test runner holds on to what it has seen. Says when the memory was collected, and ends.
+const collected = new FinalizationRegistry(() => {
+  console.log('collected');
+  process.exit();
+});
+const retirement = new Retirement(realTimers);
+
+/** In a function of its own, whose frame is gone when it returns: it would hold the memory. */
+function retireOne(): void {
+  const memory = new WebAssembly.Memory({ initial: 1_024, maximum: 1_024, shared: true });
+  collected.register(memory, undefined);
+  retirement.take({ memory } as PolicyImage);
+}
+
+retireOne();
+setTimeout(() => process.exit(1), 20_000);
