@@ -116,6 +116,10 @@ const families: readonly { readonly names: readonly string[]; readonly load: () 
     load: async () => (await import('./builtins/regex.ts')).builtins,
   },
   {
+    names: ['rego.parse_module'],
+    load: async () => (await import('./builtins/rego.ts')).builtins,
+  },
+  {
     names: ['semver.compare', 'semver.is_valid'],
     load: async () => (await import('./builtins/semver.ts')).builtins,
   },

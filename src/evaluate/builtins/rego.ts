@@ -1,0 +1,16 @@
+import { moduleValue } from '../rego/json.ts';
+import { parseModule } from '../rego/module.ts';
+import type { BuiltinFamily } from './builtin.ts';
+import { stringOperand } from './operands.ts';
+
+export const builtins: BuiltinFamily = {
+  'rego.parse_module': (context, file, text) => {
+    const name = stringOperand(file, 1);
+    const module = stringOperand(text, 1);
+    return moduleValue(
+      name,
+      module,
+      parseModule(module, (units) => context.charge(units)),
+    );
+  },
+};
