@@ -18,6 +18,8 @@ import { type RespondOptions, respond, respondRefusal } from './respond/respond.
 
 export interface ServingBundle extends ActiveBundle {
   readonly policy: PolicyModule;
+  /** Of the bundles of data beside it, as a record has them. */
+  readonly dataBundlesText?: string;
 }
 
 export interface Parts {
@@ -77,6 +79,7 @@ export async function authorize(raw: RawRequest, parts: Parts): Promise<Answer> 
       receivedAt: trail.receivedAt,
       request: trail.request,
       facts: trail.facts,
+      dataBundlesText: trail.bundle?.dataBundlesText,
       resultText: trail.resultText,
       drawnText: trail.drawnText,
     },

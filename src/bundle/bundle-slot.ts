@@ -58,6 +58,8 @@ export interface Serving {
   readonly currentAt: EpochMs;
   /** Every bundle in it, by name. */
   readonly bundles: ReadonlyMap<string, ServingBundle>;
+  /** Those of data, as a record has them: `,"<name>":{"revision":"…"}` for each. */
+  readonly dataBundlesText: string;
 }
 
 export interface ServingBundle {
@@ -331,7 +333,11 @@ export class BundleSlot {
         held.facts.expiresAt ?? Number.POSITIVE_INFINITY,
       );
     }
-    this.#serving = { revision: policy.revision, policy, currentAt: epochMs(currentAt), bundles };
+    const dataBundlesText = Array.from(bundles)
+      .filter(([name]) => name !== this.#options.name)
+      .map(([name, { revision }]) => `,${JSON.stringify(name)}:${JSON.stringify({ revision })}`)
+      .join('');
+    this.#serving = { revision: policy.revision, policy, currentAt: epochMs(currentAt), bundles, dataBundlesText };
   }
 
   #whyTooOld(now: EpochMs): string {

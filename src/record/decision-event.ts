@@ -11,6 +11,8 @@ export interface EventContext {
   /** As far as the request came: a request that failed on the way leaves its line too. */
   readonly request: AuthzRequest | undefined;
   readonly facts: Facts | undefined;
+  /** Of the bundles of data beside the policy's: `,"<name>":{"revision":"…"}` for each. */
+  readonly dataBundlesText?: string | undefined;
   /** What the policy returned, before anybody read it. */
   readonly resultText: string | undefined;
   /** What its builtins drew from clock and chance: a replay needs it to be exact. */
@@ -33,11 +35,12 @@ export function eventWriter(
 ): (context: EventContext) => string {
   const labels = JSON.stringify({ ...sidecar.labels, id: sidecar.id, version: sidecar.version });
   const bundle = JSON.stringify(bundleName);
-  return ({ decisionId, raw, receivedAt, decision, request, facts, resultText, drawnText, durationNs }) => {
+  return ({ decisionId, raw, receivedAt, decision, request, facts, dataBundlesText = '', ...rest }) => {
+    const { resultText, drawnText, durationNs } = rest;
     const input = facts?.input ?? (request === undefined ? undefined : `{${request.askedText}}`);
     let line = `{"labels":${labels},"decision_id":"${decisionId}","path":${JSON.stringify(raw.entrypoint)}`;
     if (decision.revision !== undefined)
-      line += `,"bundles":{${bundle}:{"revision":${JSON.stringify(decision.revision)}}}`;
+      line += `,"bundles":{${bundle}:{"revision":${JSON.stringify(decision.revision)}}${dataBundlesText}}`;
     if (input !== undefined) line += `,"input":${input}`;
     if (resultText !== undefined) line += `,"result":${resultText}`;
     if (drawnText !== undefined) line += `,"nd_builtin_cache":${drawnText}`;

@@ -415,6 +415,7 @@ describe('several bundles', () => {
     dataSource.give(dataBundle({ listed: { agents: { a: { tier: 'data' } } } }, manifest));
     await slot.reload();
     expect(answer()).toBe('allow data');
+    expect(slot.serving(clock.now()).dataBundlesText).toBe(',"listing":{"revision":"d1"}');
     expect([...slot.serving(clock.now()).bundles]).toEqual([
       ['authz', { revision: 'r1', currentAt: clock.now() }],
       ['listing', { revision: 'd1', currentAt: clock.now() }],
