@@ -127,11 +127,10 @@ describe('a shadow bundle', () => {
 describe('B13 a shadow that fails', () => {
   it('delays nothing and answers nothing: its work is on another thread, and what it cannot hold is dropped', async () => {
     shadow.use(await imageOf(await listed()), shadowed);
-    const startedMs = performance.now();
     for (let index = 0; index < 3_000; index += 1) shadow.see(seen(`${index}`, 'deny'));
-    const tookMs = performance.now() - startedMs;
+    // Nothing has come back yet: seeing is handing over.
     expect(results.filter((result) => result === 'dropped')).toHaveLength(2_000);
-    expect(tookMs).toBeLessThan(500);
+    expect(results).toHaveLength(2_000);
     await eventually(() => results.length === 3_000, 20_000);
     expect(results.filter((result) => result === 'same')).toHaveLength(1_000);
     shadow.see(seen('large', 'deny', { input: JSON.stringify({ subject: { id: 'x'.repeat(9_000_000) } }) }));
