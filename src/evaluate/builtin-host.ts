@@ -131,7 +131,7 @@ export class BuiltinHost implements BuiltinContext {
     return this.#kept.get(kind, text, make);
   }
 
-  charge(units: number): void {
+  readonly charge = (units: number, aheadUs = 0): void => {
     this.#units += units;
     if (this.#units > this.#unitsMax) {
       throw new Undecided('policy_budget_spent', `builtins did more than ${this.#unitsMax} units of work`);
@@ -140,6 +140,14 @@ export class BuiltinHost implements BuiltinContext {
       this.#checkAt = this.#units + unitsPerCheck;
       this.checkTime();
     }
+    if (aheadUs > 1_000) this.#requireUs(aheadUs);
+  };
+
+  #requireUs(aheadUs: number): void {
+    const { budgetMs, threadCpuMs } = this.#time;
+    if (this.#endsMs === Number.POSITIVE_INFINITY || threadCpuMs() - this.#beganCpuMs + aheadUs / 1_000 <= budgetMs)
+      return;
+    throw new Undecided('policy_budget_spent', `what a builtin was to begin would have taken it past ${budgetMs} ms`);
   }
 
   #known(): Nondeterminism {

@@ -16,6 +16,11 @@ const entrypoints = [
   'glob_bomb',
   'regex_bomb',
   'deep',
+  'yaml_read',
+  'yaml_written',
+  'places',
+  'everywhere',
+  'expanded',
 ];
 const budgetMs = 100;
 
@@ -56,6 +61,7 @@ function outcome(entrypoint: string, input: object): { readonly result: string; 
 
 const long = 'a'.repeat(100_000);
 const wide = Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`member${index}`, [1, 2, { index }]]));
+const list = `[${Array.from({ length: 200_000 }, (_, index) => index).join(',')}]`;
 const hostile: readonly (readonly [entrypoint: string, input: object])[] = [
   ['loops', { n: 40 }],
   ['shift', { n: 10_000_000 }],
@@ -66,6 +72,12 @@ const hostile: readonly (readonly [entrypoint: string, input: object])[] = [
   ['swell', { text: long }],
   ['deep', { text: `${'['.repeat(200_000)}${']'.repeat(200_000)}` }],
   ['glob_bomb', { pattern: '{'.repeat(3_200) }],
+  ['yaml_read', { text: list }],
+  ['yaml_written', { text: list }],
+  ['places', { text: long.repeat(10) }],
+  ['everywhere', { text: long }],
+  ['expanded', { pattern: 'a{1000}'.repeat(300) }],
+  ['expanded', { pattern: '(?i)[k-\\x{10fff}]'.repeat(100) }],
 ];
 
 describe('P01 P02 P03 P05 a policy that would run for minutes, or eat all memory', () => {

@@ -1,3 +1,4 @@
+import type { Charge } from '../charge.ts';
 import type { Value } from '../values/value.ts';
 
 /**
@@ -19,13 +20,7 @@ export interface BuiltinContext {
   random(purpose: string): Buffer;
   /** What was made from a text before (a compiled pattern, a parsed schema), or is made now and kept for a while. */
   kept<T>(kind: string, text: string, make: () => T): T;
-  /**
-   * Counts work that grows with what it was asked, so that a call ends whatever it was asked: about one unit for each
-   * value made or step taken.
-   *
-   * @throws Undecided `policy_budget_spent`
-   */
-  charge(units: number): void;
+  readonly charge: Charge;
 }
 
 /** All builtins of one family by the names OPA gives them. */

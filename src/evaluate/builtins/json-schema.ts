@@ -20,7 +20,7 @@ export const builtins: BuiltinFamily = {
 
   'json.match_schema': (context, value, schema) => {
     const document = documentOf(value);
-    const violations = validate(schemaOf(context, schema), document, (units) => context.charge(units));
+    const violations = validate(schemaOf(context, schema), document, context.charge);
     return [
       violations.length === 0,
       violations.map(({ type, field, description }) =>
@@ -31,9 +31,7 @@ export const builtins: BuiltinFamily = {
 };
 
 function schemaOf(context: BuiltinContext, value: Value): Schema {
-  return context.kept('json-schema', writeValue(value), () =>
-    compileSchema(documentOf(value), (units) => context.charge(units)),
-  );
+  return context.kept('json-schema', writeValue(value), () => compileSchema(documentOf(value), context.charge));
 }
 
 /** A string is JSON's text; what else is no object or array is refused. */

@@ -10,7 +10,7 @@ export const builtins: BuiltinFamily = {
     const source = stringOperand(pattern, 1);
     const base = stringOperand(text, 2);
     const limit = intOperand(count, 3);
-    const matches = compiled(context, source).findAll(base, limit, charging(context));
+    const matches = compiled(context, source).findAll(base, limit, context.charge);
     return matches.map(([start, end]) => base.slice(start, end));
   },
 
@@ -18,17 +18,17 @@ export const builtins: BuiltinFamily = {
     const base = stringOperand(text, 1);
     const source = stringOperand(pattern, 2);
     const template = stringOperand(replacement, 3);
-    return compiled(context, source).replaceAll(base, template, charging(context));
+    return compiled(context, source).replaceAll(base, template, context.charge);
   },
 
   'regex.split': (context, pattern, text) => {
     const source = stringOperand(pattern, 1);
     const base = stringOperand(text, 2);
-    return compiled(context, source).split(base, charging(context));
+    return compiled(context, source).split(base, context.charge);
   },
 
   'regex.globs_match': (context, first, second) => {
-    const found = globsIntersect(stringOperand(first, 1), stringOperand(second, 2), charging(context));
+    const found = globsIntersect(stringOperand(first, 1), stringOperand(second, 2), context.charge);
     if (found === undefined) throw new BuiltinError('the input provided is invalid');
     return found;
   },
@@ -37,19 +37,15 @@ export const builtins: BuiltinFamily = {
     const source = stringOperand(template, 1);
     const base = stringOperand(text, 2);
     const pattern = templatePattern(context, source, delimiter(start, 3), delimiter(end, 4));
-    return compiled(context, pattern).test(base, charging(context));
+    return compiled(context, pattern).test(base, context.charge);
   },
 
   'glob.quote_meta': (_context, pattern) => stringOperand(pattern, 1).replace(/[*?\\[\]{}]/g, '\\$&'),
 };
 
-function charging(context: BuiltinContext): (units: number) => void {
-  return (units) => context.charge(units);
-}
-
 function compiled(context: BuiltinContext, source: string): Regexp {
   context.charge(source.length);
-  const regexp = context.kept('regexp', source, () => Regexp.compile(source) ?? null);
+  const regexp = context.kept('regexp', source, () => Regexp.compile(source, context.charge) ?? null);
   if (regexp === null) throw new BuiltinError('error parsing regexp');
   return regexp;
 }

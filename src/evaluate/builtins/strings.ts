@@ -38,22 +38,32 @@ export const builtins: BuiltinFamily = {
   },
 
   indexof_n: (context, text, search) => {
-    const base = [...stringOperand(text, 1)];
-    const wanted = [...stringOperand(search, 2)];
-    if (wanted.length === 0) throw new BuiltinError('empty search character');
+    const base = stringOperand(text, 1);
+    const wanted = stringOperand(search, 2);
+    if (wanted === '') throw new BuiltinError('empty search character');
     context.charge(base.length);
     const found: Value[] = [];
-    for (let at = 0; at + wanted.length <= base.length; at++) {
-      if (wanted.every((character, index) => base[at + index] === character)) found.push(integer(at));
+    let characters = 0;
+    let counted = 0;
+    for (let at = base.indexOf(wanted); at >= 0; at = base.indexOf(wanted, at + 1)) {
+      if (isInsideCharacter(base, at) || isInsideCharacter(base, at + wanted.length)) continue;
+      context.charge(4);
+      for (; counted < at; counted++) if (!isInsideCharacter(base, counted)) characters++;
+      found.push(integer(characters));
     }
     return found;
   },
 
   sprintf: (context, format, values) => {
     const text = stringOperand(format, 1);
-    return sprintf(text, arrayOperand(values, 2).map(argumentOf), (units) => context.charge(units));
+    return sprintf(text, arrayOperand(values, 2).map(argumentOf), context.charge);
   },
 };
+
+/** Between the two halves of a character outside the basic plane. */
+function isInsideCharacter(text: string, at: number): boolean {
+  return at > 0 && (text.codePointAt(at - 1) ?? 0) > 0xffff;
+}
 
 function split(text: string, delimiter: string): readonly string[] {
   return delimiter === '' ? [...text] : text.split(delimiter);

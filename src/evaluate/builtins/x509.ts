@@ -108,7 +108,7 @@ function verified(
   const certificates = undefinedOnError(() => certificatesOf(context, text));
   if (certificates === undefined) return undefined;
   const options = optionsOfCall();
-  return undefinedOnError(() => verifiedChain(certificates, options, (units) => context.charge(units)));
+  return undefinedOnError(() => verifiedChain(certificates, options, context.charge));
 }
 
 function undefinedOnError<T>(make: () => T): T | undefined {

@@ -16,13 +16,13 @@ export const builtins: BuiltinFamily = {
       throw cause;
     }
   },
-  'yaml.marshal': (_context, value) => asBuiltin(() => writeYaml(value)),
+  'yaml.marshal': (context, value) => asBuiltin(() => writeYaml(value, context.charge)),
   'yaml.unmarshal': (context, text) => read(context, stringOperand(text, 1)),
 };
 
 function read(context: BuiltinContext, text: string): Value {
   context.charge(text.length);
-  return asBuiltin(() => readYaml(text));
+  return asBuiltin(() => readYaml(text, context.charge));
 }
 
 function asBuiltin<T>(work: () => T): T {

@@ -1,10 +1,9 @@
 import { BuiltinError } from '../builtins/builtin.ts';
+import type { Charge } from '../charge.ts';
 import { sprint } from '../go/printf.ts';
 import { GoInt, GoSlice, type GoValue } from '../go/values.ts';
 import { arities, callFunction, type FunctionName, type Given, isTrue } from './functions.ts';
 import { type Branch, mainName, type Node, type Operand, type Pipe, type Templates } from './parser.ts';
-
-type Charge = (units: number) => void;
 
 /** The argument that a pipeline hands on; there is none at its beginning, which is not the same as no value. */
 type Final = Given | typeof missing;

@@ -1,4 +1,5 @@
 import { BuiltinError } from '../builtins/builtin.ts';
+import type { Charge } from '../charge.ts';
 import { sprint, sprintf, sprintln } from '../go/printf.ts';
 import { isPrint } from '../go/quote.ts';
 import { queryEscape } from '../go/url.ts';
@@ -8,8 +9,6 @@ import { compareStrings, RegoNumber } from '../values/value.ts';
 
 /** undefined is what there is none of: no value at all, which is not even nil. */
 export type Given = GoValue | undefined;
-type Charge = (units: number) => void;
-
 export const functionNames = [
   'and',
   'call',

@@ -1,3 +1,5 @@
+import type { Charge } from '../charge.ts';
+
 /**
  * Whether two globs have a text in common that both match. These globs are of their own kind: `.` for any character,
  * `[a-z]` for one of a set, and `+` or `*` behind any of them.
@@ -11,8 +13,6 @@ type Token = { readonly flag: Flag } & (
   | { readonly kind: 'set'; readonly codes: ReadonlySet<number> }
 );
 type Glob = readonly Token[];
-type Charge = (units: number) => void;
-
 /** @returns undefined where one of the two is malformed */
 export function globsIntersect(first: string, second: string, charge: Charge): boolean | undefined {
   const a = globOf(first, charge);

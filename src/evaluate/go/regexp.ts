@@ -1,6 +1,6 @@
 import { type Matcher, RE2JS, RE2JSException } from 're2js';
-
-type Charge = (units: number) => void;
+import type { Charge } from '../charge.ts';
+import { compileUs } from './regexp-cost.ts';
 
 /** Of a pattern's program, steps for characters that take no longer than a millisecond whatever they meet. */
 const stepsPerCharge = 30_000;
@@ -47,7 +47,8 @@ export class Regexp {
   }
 
   /** @returns undefined for a pattern that RE2 does not have */
-  static compile(source: string): Regexp | undefined {
+  static compile(source: string, charge: Charge): Regexp | undefined {
+    charge(source.length, compileUs(source));
     try {
       return new Regexp(RE2JS.compile(source), source);
     } catch (cause) {

@@ -1,15 +1,19 @@
 import {
   type Alias,
+  Composer,
+  type Document,
   isAlias,
   isMap,
   isScalar,
   isSeq,
+  Lexer,
   type Node,
   type Pair,
-  parseAllDocuments,
+  Parser,
   Scalar,
   visit,
 } from 'yaml';
+import type { Charge } from '../charge.ts';
 import { bytesOf, textOf } from '../values/text.ts';
 import { RegoNumber, RegoObject, type Value } from '../values/value.ts';
 import { formatFloat } from './float.ts';
@@ -26,19 +30,14 @@ const resolvableTags: ReadonlySet<string> = new Set(['str', 'bool', 'int', 'floa
  * @throws YamlError where any document of the stream is malformed, or the first holds what JSON has not
  * @see OPA's internal/yaml
  */
-export function readYaml(text: string): Value {
+export function readYaml(text: string, charge: Charge): Value {
   refuseControls(text);
   // YAML 1.1 breaks lines in more places than 1.2, and go-yaml with it.
   const lines = text.replace(/\r\n|[\r\u0085\u2028\u2029]/g, '\n');
   if (/^(?:[ \t]*(?:#.*)?\n)*(?:\.\.\.(?:\s|$)|%(?!YAML[ \t]+1\.1\b|TAG[ \t]))/.test(lines)) {
     throw new YamlError('did not find expected node content');
   }
-  const documents = parseAllDocuments(lines, {
-    schema: 'failsafe',
-    uniqueKeys: false,
-    prettyErrors: false,
-    logLevel: 'silent',
-  });
+  const documents = documentsIn(lines, charge);
   for (const [index, { errors, directives }] of documents.entries()) {
     const [fault] = errors;
     if (fault !== undefined) throw new YamlError(fault.message);
@@ -57,7 +56,21 @@ export function readYaml(text: string): Value {
       anchors.set(alias, node);
     },
   });
-  return new Decoder(anchors, lines).value(first.contents as Node);
+  return new Decoder(anchors, lines, charge).value(first.contents as Node);
+}
+
+/** Token by token, so that a long text can be left in the middle: reading those takes most of the time. */
+function documentsIn(text: string, charge: Charge): readonly Document[] {
+  const composer = new Composer({ schema: 'failsafe', uniqueKeys: false, prettyErrors: false, logLevel: 'silent' });
+  const parser = new Parser();
+  const documents: Document[] = [];
+  for (const lexeme of new Lexer().lex(text)) {
+    charge(1 + lexeme.length / 64);
+    for (const token of parser.next(lexeme)) documents.push(...composer.next(token));
+  }
+  for (const token of parser.end()) documents.push(...composer.next(token));
+  documents.push(...composer.end());
+  return documents;
 }
 
 class Decoder {
@@ -69,8 +82,11 @@ class Decoder {
   #decodedInAlias = 0;
   #aliasDepth = 0;
 
-  constructor(anchors: ReadonlyMap<Alias, Node>, text: string) {
+  readonly #charge: Charge;
+
+  constructor(anchors: ReadonlyMap<Alias, Node>, text: string, charge: Charge) {
     this.#anchors = anchors;
+    this.#charge = charge;
     this.#cutShortAt = text.endsWith('\n') ? Infinity : text.length;
   }
 
@@ -90,6 +106,7 @@ class Decoder {
 
   /** go-yaml's bound on what aliases may blow a document up to. */
   #count(): void {
+    this.#charge(1);
     this.#decoded++;
     if (this.#aliasDepth > 0) this.#decodedInAlias++;
     if (this.#decodedInAlias <= 100 || this.#decoded <= 1_000) return;

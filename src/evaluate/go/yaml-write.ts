@@ -1,3 +1,4 @@
+import type { Charge } from '../charge.ts';
 import { integerOf } from '../values/decimal.ts';
 import { RegoNumber, RegoObject, RegoSet, type Value } from '../values/value.ts';
 import { formatFloat } from './float.ts';
@@ -11,20 +12,21 @@ import { refuseControls, resolveScalar, YamlError } from './yaml-scalar.ts';
  * @throws YamlError for characters that YAML has no place for
  * @see go.yaml.in/yaml/v3, encode.go, sorter.go and emitterc.go
  */
-export function writeYaml(value: Value): string {
-  return `${node(value, 0, true)}\n`;
+export function writeYaml(value: Value, charge: Charge): string {
+  return `${node(value, 0, charge, true)}\n`;
 }
 
 /** @param indent of the lines that the node may put below its first */
-function node(value: Value, indent: number, root = false): string {
+function node(value: Value, indent: number, charge: Charge, root = false): string {
+  charge(2);
   if (value === null) return 'null';
   if (typeof value === 'boolean') return value ? 'true' : 'false';
   if (value instanceof RegoNumber) return numberText(value.text);
   if (typeof value === 'string') return scalar(readBack(value), root ? 2 : indent, false);
-  if (value instanceof RegoObject) return mapping(value, indent);
+  if (value instanceof RegoObject) return mapping(value, indent, charge);
   const items = value instanceof RegoSet ? value.sorted() : value;
   if (items.length === 0) return '[]';
-  return items.map((item) => `- ${node(item, indent + 2)}`).join(`\n${' '.repeat(indent)}`);
+  return items.map((item) => `- ${node(item, indent + 2, charge)}`).join(`\n${' '.repeat(indent)}`);
 }
 
 /**
@@ -41,7 +43,8 @@ function keyReadBack(key: string): string {
   return readBack(key);
 }
 
-function mapping(object: RegoObject, indent: number): string {
+function mapping(object: RegoObject, indent: number, charge: Charge): string {
+  charge(object.size * 8);
   const members = membersOf(object)
     .map(([key, member]) => [keyReadBack(key), member] as const)
     .toSorted(([a], [b]) => (keyLess(a, b) ? -1 : keyLess(b, a) ? 1 : 0));
@@ -51,18 +54,18 @@ function mapping(object: RegoObject, indent: number): string {
     .map(([key, member]) => {
       const simple = isSimpleKey(key);
       const head = simple ? `${scalar(key, indent + 2, true)}:` : `? ${scalar(key, indent + 2, false)}${newline}:`;
-      return head + valueAfter(member, indent + 2, !simple);
+      return head + valueAfter(member, indent + 2, charge, !simple);
     })
     .join(newline);
 }
 
-function valueAfter(value: Value, indent: number, inline: boolean): string {
+function valueAfter(value: Value, indent: number, charge: Charge, inline: boolean): string {
   const empty =
     value instanceof RegoObject || value instanceof RegoSet
       ? value.size === 0
       : Array.isArray(value) && value.length === 0;
   const block = (value instanceof RegoObject || value instanceof RegoSet || Array.isArray(value)) && !empty;
-  return block && !inline ? `\n${' '.repeat(indent)}${node(value, indent)}` : ` ${node(value, indent)}`;
+  return block && !inline ? `\n${' '.repeat(indent)}${node(value, indent, charge)}` : ` ${node(value, indent, charge)}`;
 }
 
 function numberText(text: string): string {

@@ -1,3 +1,4 @@
+import type { Charge } from '../charge.ts';
 import { parseIp } from '../go/ip.ts';
 import { parseTime } from '../go/layout.ts';
 import { isAddress } from '../go/mail.ts';
@@ -6,7 +7,7 @@ import { parseUrl } from '../go/url.ts';
 import { byteLength } from '../values/text.ts';
 
 /** A format that is not known is no constraint. */
-export function hasFormat(format: string, text: string): boolean {
+export function hasFormat(format: string, text: string, charge: Charge): boolean {
   switch (format) {
     case 'date':
       return isTime(text, date);
@@ -34,7 +35,7 @@ export function hasFormat(format: string, text: string): boolean {
     case 'uuid':
       return /^[a-f0-9]{8}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{12}$/i.test(text);
     case 'regex':
-      return Regexp.compile(text) !== undefined;
+      return Regexp.compile(text, charge) !== undefined;
     case 'json-pointer':
       return isPointer(text);
     case 'relative-json-pointer': {

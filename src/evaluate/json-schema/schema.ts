@@ -1,12 +1,11 @@
 import { BuiltinError } from '../builtins/builtin.ts';
 import { int64Of } from '../builtins/operands.ts';
+import type { Charge } from '../charge.ts';
 import { Regexp } from '../go/regexp.ts';
 import { compareDecimals } from '../values/decimal.ts';
 import { RegoNumber } from '../values/value.ts';
 import { comparableText, isInteger, type Json, type JsonObject } from './json.ts';
 import { type Draft, draftOf, normalReference, SchemaPool } from './references.ts';
-
-type Charge = (units: number) => void;
 
 /** One schema, or the part of one that stands for itself, with its keywords read. */
 export class Schema {
@@ -106,7 +105,7 @@ class Compiler {
     this.#readObjectSchemas(node, schema);
     this.#readItems(node, schema);
     readNumbers(node, schema);
-    readStrings(node, schema);
+    readStrings(node, schema, this.#charge);
     readProperties(node, schema);
     this.#readArrays(node, schema);
     this.#readValues(node, schema);
@@ -169,7 +168,7 @@ class Compiler {
     if (patterns !== undefined) {
       if (!(patterns instanceof Map)) throw invalidType('Valid Schema', 'patternProperties');
       for (const [source, property] of patterns) {
-        const pattern = Regexp.compile(source);
+        const pattern = Regexp.compile(source, this.#charge);
         if (pattern === undefined) throw new BuiltinError(`Invalid regex pattern '${source}'`);
         schema.patternProperties.push({ pattern, schema: this.#part(property, source, schema) });
       }
@@ -318,7 +317,7 @@ function readBound(
   }
 }
 
-function readStrings(node: JsonObject, schema: Schema): void {
+function readStrings(node: JsonObject, schema: Schema, charge: Charge): void {
   const minLength = countOf(node, 'minLength');
   const maxLength = countOf(node, 'maxLength');
   if (minLength !== undefined) schema.minLength = minLength;
@@ -328,7 +327,7 @@ function readStrings(node: JsonObject, schema: Schema): void {
   }
   const source = stringOf(node, 'pattern');
   if (source !== undefined) {
-    const regexp = Regexp.compile(source);
+    const regexp = Regexp.compile(source, charge);
     if (regexp === undefined) throw new BuiltinError('pattern must be a valid regex');
     schema.pattern = { source, regexp };
   }

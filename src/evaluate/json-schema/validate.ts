@@ -1,10 +1,9 @@
+import type { Charge } from '../charge.ts';
 import { compareDecimals } from '../values/decimal.ts';
 import { RegoNumber } from '../values/value.ts';
 import { hasFormat } from './formats.ts';
 import { comparableText, isInteger, isMultiple, type Json, type JsonObject, wideFloatText } from './json.ts';
 import type { Schema } from './schema.ts';
-
-type Charge = (units: number) => void;
 
 export interface Violation {
   readonly type: string;
@@ -181,7 +180,7 @@ class Validation {
         findings.add('enum', place, (field) => `${field} must be one of the following: ${allowed}`);
       }
     }
-    if (typeof node === 'string' && !hasFormat(schema.format, node)) {
+    if (typeof node === 'string' && !hasFormat(schema.format, node, this.#charge)) {
       findings.add('format', place, `Does not match format '${schema.format}'`);
     }
     findings.score++;

@@ -1,6 +1,7 @@
 import { createECDH, createPrivateKey, createPublicKey } from 'node:crypto';
 import { BuiltinError } from '../builtins/builtin.ts';
 import { integer } from '../builtins/operands.ts';
+import type { Charge } from '../charge.ts';
 import { RegoObject, type Value } from '../values/value.ts';
 import { type Curve, curveOf } from './curves.ts';
 import { bytesOfInteger, constructed, Der, tags } from './der.ts';
@@ -27,8 +28,6 @@ export type PrivateKey =
     }
   | { readonly kind: 'ecdsa'; readonly curve: Curve; readonly x: bigint; readonly y: bigint; readonly d: bigint }
   | { readonly kind: 'ed25519' | 'x25519'; readonly seed: Buffer; readonly publicKey: Buffer };
-
-type Charge = (units: number) => void;
 
 /** Arithmetic on keys of usual sizes costs no more than a few units. */
 const bitsSquaredPerUnit = 2 ** 18;

@@ -47,3 +47,15 @@ regex_bomb := regex.match(input.pattern, input.text)
 
 # A caller's text as a document, however deep, and out again.
 deep := json.marshal(json.unmarshal(input.text))
+
+# Read and written on the host's side.
+yaml_read := count(yaml.unmarshal(input.text))
+
+yaml_written := count(yaml.marshal(json.unmarshal(input.text)))
+
+places := count(indexof_n(input.text, "a"))
+
+everywhere := replace(input.text, "", input.text)
+
+# A short pattern that is a large program.
+expanded := regex.find_n(input.pattern, "x", 1)
