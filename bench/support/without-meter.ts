@@ -7,7 +7,7 @@ import { registerHooks } from 'node:module';
 
 const changes = [
   ['if (ticked)', 'if (false)'],
-  ['for (const site of sites)', 'for (const site of [])'],
+  ['for (const { at, end, code } of put)', 'for (const { at, end, code } of [])'],
 ] as const;
 
 registerHooks({

@@ -22,6 +22,9 @@ const bytesPerTick = 16_384;
 const iterationsMax = { plain: 1_024, calling: 16 };
 /** Bytes of code that a function may run through unticked for each time it is called, its callees' included. */
 const untickedBytesMax = 4_096;
+/** Of those, what its loops may take before their first tick: most end sooner. */
+const firstBytes = 1_024;
+const firstIterationsMax = { plain: 64, calling: 4 };
 const searchDepthMax = 500;
 
 /**
@@ -29,10 +32,10 @@ const searchDepthMax = 500;
  * calls the host, which fills the counter up again or ends the evaluation. Nothing else changes: no index moves, since
  * the host is reached through an import that every OPA module has.
  *
- * A tick is one off the counter. Functions tick at each call, unless they are short, without loops and call only such:
- * what those do is bounded by the code's own length. Loops tick every so many iterations, by a count in a local, which
- * stays in a register. Ticking at each call and iteration instead costs half an evaluation more (bench/meter.ts); the
- * other ways that were weighed are in docs/architecture.md.
+ * A tick is one off the counter. Loops tick every so many iterations, by a count in a local, which stays in a register,
+ * and for the first time after few. Functions tick at each call, unless they are short and call only such: what those do
+ * is bounded by the code's own length and its loops' first iterations. Ticking at each call and iteration instead costs
+ * half an evaluation more (bench/meter.ts); the other ways that were weighed are in docs/architecture.md.
  *
  * @param wasm a module as `opa build -t wasm` writes it
  * @throws BundleRefused if it is no such module, or holds instructions that are not known here (SIMD, threads, …): what
@@ -87,23 +90,50 @@ class Toll {
     ];
   }
 
-  /** Count an iteration in a local; tick at every `every`-th, a power of two. */
+  /** Take an iteration off a count in a local; at nought tick, and begin with `every` again. */
   iteration(counter: number, scratch: number, every: number): readonly number[] {
-    const local = leb(counter);
-    return [
-      ...[0x20, ...local, 0x41, 1, 0x6a, 0x22, ...local],
-      ...[0x41, ...leb(every - 1), 0x71, 0x45, 0x04, voidBlock, ...this.tick(scratch), 0x0b],
-    ];
+    return [...countDown(counter), 0x04, voidBlock, ...this.tick(scratch), ...setLocal(counter, every), 0x0b];
   }
 }
 
-/** Where something is put into a body, and what. */
-interface Site {
+/** One off a local; leaves on the stack whether nought was reached. */
+function countDown(index: number): readonly number[] {
+  const local = leb(index);
+  return [0x20, ...local, 0x41, 1, 0x6b, 0x22, ...local, 0x45];
+}
+
+function setLocal(index: number, value: number): readonly number[] {
+  return [0x41, ...leb(value), 0x21, ...leb(index)];
+}
+
+/** Where a loop stands that is inside of no other, with those inside of it. */
+interface Nest {
+  /** Where the outermost loop's instruction is. */
   readonly at: number;
-  readonly kind: 'loop' | 'bulk';
-  /** Of a loop: where it ends, and whether it calls anything. */
+  /** Bytes of the longest loop in it that calls nothing, and of the longest that does; 0 where there is none. */
+  plain: number;
+  calling: number;
+}
+
+interface Loop {
+  readonly nest: Nest;
+  /** Where its instruction is, where its code begins, and where that ends. */
+  readonly at: number;
+  readonly start: number;
   end: number;
+  /** Whether it leaves nothing on the stack. */
+  readonly isVoid: boolean;
   calls: boolean;
+  isInnermost: boolean;
+  /** Branches from its code to places outside of it. */
+  readonly exits: Branch[];
+}
+
+/** Where a branch says how many blocks it leaves. */
+interface Branch {
+  readonly at: number;
+  readonly end: number;
+  readonly depth: number;
 }
 
 /** A function's body, read through once. */
@@ -116,8 +146,11 @@ interface Body {
   readonly localsAt: number;
   /** The first local that is free. */
   readonly locals: number;
-  readonly sites: readonly Site[];
-  readonly callees: readonly number[];
+  readonly nests: readonly Nest[];
+  readonly loops: readonly Loop[];
+  /** Where single instructions are that may move or make a lot of memory. */
+  readonly bulks: readonly number[];
+  readonly callees: readonly { readonly index: number; readonly inLoop: boolean }[];
   readonly callsThroughTable: boolean;
 }
 
@@ -143,19 +176,28 @@ function readBody(bytes: Uint8Array, parameters: number): Body {
     reader.byte();
   }
   const start = reader.at;
-  const sites: Site[] = [];
-  const callees: number[] = [];
-  /** The blocks that are open; a loop's site, or undefined for any other. */
-  const open: (Site | undefined)[] = [];
+  const nests: Nest[] = [];
+  const loops: Loop[] = [];
+  const bulks: number[] = [];
+  const callees: { readonly index: number; readonly inLoop: boolean }[] = [];
+  /** The blocks that are open; undefined for those that are no loops. */
+  const open: (Loop | undefined)[] = [];
   let callsThroughTable = false;
   while (!reader.atEnd) {
     const at = reader.at;
     const instruction = readInstruction(reader);
     switch (instruction.kind) {
       case 'loop': {
-        const site: Site = { at: reader.at, kind: 'loop', end: reader.at, calls: false };
-        sites.push(site);
-        open.push(site);
+        for (const outer of open) if (outer !== undefined) outer.isInnermost = false;
+        let nest = open.find((block) => block !== undefined)?.nest;
+        if (nest === undefined) {
+          nest = { at, plain: 0, calling: 0 };
+          nests.push(nest);
+        }
+        const { isVoid } = instruction;
+        const loop = { nest, at, start: reader.at, end: at, isVoid, calls: false, isInnermost: true, exits: [] };
+        loops.push(loop);
+        open.push(loop);
         break;
       }
       case 'block':
@@ -163,26 +205,36 @@ function readBody(bytes: Uint8Array, parameters: number): Body {
         break;
       case 'end': {
         const closed = open.pop();
-        if (closed !== undefined) closed.end = at;
+        if (closed === undefined) break;
+        closed.end = at;
+        const kind = closed.calls ? 'calling' : 'plain';
+        closed.nest[kind] = Math.max(closed.nest[kind], at - closed.start);
+        break;
+      }
+      case 'branch': {
+        const inside = open.findLastIndex((block) => block !== undefined);
+        for (const branch of instruction.branches) {
+          if (open.length - 1 - branch.depth < inside) open[inside]?.exits.push(branch);
+        }
         break;
       }
       case 'call':
         if (instruction.callee === undefined) callsThroughTable = true;
-        else callees.push(instruction.callee);
-        for (const site of open) if (site !== undefined) site.calls = true;
+        else callees.push({ index: instruction.callee, inLoop: open.some((block) => block !== undefined) });
+        for (const loop of open) if (loop !== undefined) loop.calls = true;
         break;
       case 'bulk':
-        sites.push({ at, kind: 'bulk', end: at, calls: false });
+        bulks.push(at);
         break;
       default:
     }
   }
-  return { bytes, start, localGroups, localsAt, locals, sites, callees, callsThroughTable };
+  return { bytes, start, localGroups, localsAt, locals, nests, loops, bulks, callees, callsThroughTable };
 }
 
 /**
- * Which functions tick at each call: those with loops, with calls through a table, or with more code below them than may
- * run unticked. Any circle of calls holds one: the search marks the function that a circle closes in.
+ * Which functions tick at each call: those with calls through a table, or with more code below them than may run
+ * unticked. Any circle of calls holds one: the search marks the function that a circle closes in.
  */
 function tickedFunctions(bodies: readonly Body[], imported: number): ReadonlySet<number> {
   const ticked = new Set<number>();
@@ -200,10 +252,13 @@ function tickedFunctions(bodies: readonly Body[], imported: number): ReadonlySet
     }
     underWay.add(index);
     let weight = body.bytes.length;
-    for (const callee of body.callees) weight += callee < imported ? 0 : weigh(callee - imported, depth + 1);
+    for (const nest of body.nests) weight += first('plain', nest) * nest.plain + first('calling', nest) * nest.calling;
+    for (const callee of body.callees) {
+      if (callee.index < imported) continue;
+      weight += weigh(callee.index - imported, depth + 1) * (callee.inLoop ? firstIterationsMax.calling : 1);
+    }
     underWay.delete(index);
-    const loops = body.sites.some(({ kind }) => kind === 'loop');
-    if (loops || body.callsThroughTable || weight > untickedBytesMax) ticked.add(index);
+    if (body.callsThroughTable || weight > untickedBytesMax) ticked.add(index);
     weights.set(index, weight);
     return ticked.has(index) ? 0 : weight;
   };
@@ -216,9 +271,41 @@ function tickedFunctions(bodies: readonly Body[], imported: number): ReadonlySet
   return ticked;
 }
 
+/** What takes the place of some of a body's bytes, or of none. */
+interface Piece {
+  readonly at: number;
+  readonly end: number;
+  readonly code: readonly number[];
+}
+
 function meteredBody(body: Body, ticked: boolean, toll: Toll): Uint8Array {
-  const { bytes, start, localGroups, localsAt, locals, sites } = body;
-  const [plainCounter, callingCounter, scratch] = [locals, locals + 1, locals + 2];
+  const { bytes, start, localGroups, localsAt, locals, nests, loops, bulks } = body;
+  const counters = { plain: locals, calling: locals + 1 };
+  const scratch = locals + 2;
+  const put: Piece[] = [];
+  const insert = (at: number, code: readonly number[]): number => put.push({ at, end: at, code });
+  // In the order in which they stand where they stand at one place: what ends a loop, before what begins the next.
+  for (const loop of loops) {
+    if (!canBeLeft(loop)) continue;
+    const tick = [...toll.tick(scratch), ...setLocal(counters.plain, later('plain', loop.nest))];
+    insert(loop.end + 1, [0x0c, 2, 0x0b, ...tick, 0x0c, 0, 0x0b, 0x0b]);
+  }
+  for (const nest of nests) {
+    for (const kind of ['plain', 'calling'] as const)
+      if (nest[kind] > 0) insert(nest.at, setLocal(counters[kind], first(kind, nest)));
+  }
+  for (const loop of loops) {
+    const kind = loop.calls ? 'calling' : 'plain';
+    if (!canBeLeft(loop)) {
+      insert(loop.start, toll.iteration(counters[kind], scratch, later(kind, loop.nest)));
+      continue;
+    }
+    insert(loop.at, [0x02, voidBlock, 0x03, voidBlock, 0x02, voidBlock]);
+    insert(loop.start, [...countDown(counters.plain), 0x0d, 1]);
+    for (const { at, end, depth } of loop.exits) put.push({ at, end, code: leb(depth + 3) });
+  }
+  for (const at of bulks) insert(at, toll.bulk);
+  put.sort((a, b) => a.at - b.at);
   const pieces: Uint8Array[] = [
     Uint8Array.from(leb(localGroups + 1)),
     bytes.subarray(localsAt, start),
@@ -226,22 +313,32 @@ function meteredBody(body: Body, ticked: boolean, toll: Toll): Uint8Array {
   ];
   if (ticked) pieces.push(Uint8Array.from(toll.tick(scratch)));
   let from = start;
-  for (const site of sites) {
-    const counter = site.calls ? callingCounter : plainCounter;
-    const toPut = site.kind === 'bulk' ? toll.bulk : toll.iteration(counter, scratch, ticksEvery(site));
-    pieces.push(bytes.subarray(from, site.at), Uint8Array.from(toPut));
-    from = site.at;
+  for (const { at, end, code } of put) {
+    pieces.push(bytes.subarray(from, at), Uint8Array.from(code));
+    from = end;
   }
   pieces.push(bytes.subarray(from));
   return concatenated(pieces);
 }
 
-/** A power of two: as many iterations as make up a tick's work, by the length of the loop's code. */
-function ticksEvery({ at, end, calls }: Site): number {
-  const most = calls ? iterationsMax.calling : iterationsMax.plain;
-  let every = 1;
-  while (every * 2 <= most && every * 2 * (end - at) <= bytesPerTick) every *= 2;
-  return every;
+/**
+ * A loop that calls nothing must not call the host either: the compiler makes half as fast what it cannot keep in
+ * registers. So it is left for the tick, and entered again: three blocks stand around it.
+ */
+function canBeLeft({ isVoid, calls, isInnermost }: Loop): boolean {
+  return isVoid && !calls && isInnermost;
+}
+
+type LoopKind = 'plain' | 'calling';
+
+/** After how many iterations the loops of a nest tick first. */
+function first(kind: LoopKind, nest: Nest): number {
+  return Math.max(1, Math.min(firstIterationsMax[kind], Math.floor(firstBytes / nest[kind])));
+}
+
+/** And from then on: as many iterations as make up a tick's work, by the length of the longest loop's code. */
+function later(kind: LoopKind, nest: Nest): number {
+  return Math.max(1, Math.min(iterationsMax[kind], Math.floor(bytesPerTick / nest[kind])));
 }
 
 /** By function of the module itself: how many parameters come before its locals. */
@@ -261,11 +358,12 @@ function readParameterCounts(module: ReadonlyMap<number, Uint8Array>): readonly 
   return counts;
 }
 
-interface Instruction {
-  readonly kind: 'loop' | 'block' | 'end' | 'call' | 'bulk' | 'other';
-  /** Of a call; absent where it goes through a table. */
-  readonly callee?: number;
-}
+type Instruction =
+  | { readonly kind: 'block' | 'end' | 'bulk' | 'other' }
+  | { readonly kind: 'loop'; readonly isVoid: boolean }
+  | { readonly kind: 'branch'; readonly branches: readonly Branch[] }
+  /** Without a callee it goes through a table. */
+  | { readonly kind: 'call'; readonly callee?: number };
 
 const other: Instruction = { kind: 'other' };
 
@@ -280,9 +378,12 @@ function readInstruction(reader: Reader): Instruction {
     return other;
   }
   switch (opcode) {
-    case 0x03: // loop
+    case 0x03: {
+      // loop
+      const isVoid = reader.next === voidBlock;
       reader.leb();
-      return { kind: 'loop' };
+      return { kind: 'loop', isVoid };
+    }
     case 0x02: // block
     case 0x04: // if
       reader.leb();
@@ -302,6 +403,7 @@ function readInstruction(reader: Reader): Instruction {
       return other;
     case 0x0c: // br
     case 0x0d: // br_if
+      return { kind: 'branch', branches: [readBranch(reader)] };
     case 0x20: // local.get
     case 0x21: // local.set
     case 0x22: // local.tee
@@ -320,8 +422,7 @@ function readInstruction(reader: Reader): Instruction {
       reader.u32();
       return { kind: 'call' };
     case 0x0e: // br_table
-      for (let targets = reader.u32() + 1; targets > 0; targets -= 1) reader.u32();
-      return other;
+      return { kind: 'branch', branches: Array.from({ length: reader.u32() + 1 }, () => readBranch(reader)) };
     case 0x43: // f32.const
       reader.bytes(4);
       return other;
@@ -333,6 +434,12 @@ function readInstruction(reader: Reader): Instruction {
     default:
       throw new BundleRefused(`policy.wasm holds an instruction that is not known here: 0x${opcode.toString(16)}`);
   }
+}
+
+function readBranch(reader: Reader): Branch {
+  const at = reader.at;
+  const depth = reader.u32();
+  return { at, end: reader.at, depth };
 }
 
 function readPrefixed(reader: Reader): Instruction {
@@ -449,6 +556,10 @@ class Reader {
 
   get atEnd(): boolean {
     return this.at >= this.#bytes.length;
+  }
+
+  get next(): number | undefined {
+    return this.#bytes[this.at];
   }
 
   requireEnd(): void {

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { readBundle } from '../../src/bundle/read-bundle.ts';
 import { BundleRefused } from '../../src/domain/errors.ts';
-import { fuelExport, metered } from '../../src/evaluate/meter.ts';
+import { fuelExport, fuelSpentId, metered } from '../../src/evaluate/meter.ts';
 import { compilePolicy } from '../support/compile-policy.ts';
 import { changed, leb, moduleOf, sectionIds, sectionsOf, withElement } from '../support/wasm.ts';
 
@@ -38,6 +38,83 @@ describe('a policy module that is given a meter', () => {
 
   it('grows by a tenth or so, not by multiples', () => {
     expect(metered(wasm).length).toBeLessThan(wasm.length * 1.3);
+  });
+});
+
+/** A module of one function `run`, from an i32 to an i32, with two more i32 for itself. */
+function moduleWith(...instructions: readonly number[]): Uint8Array<ArrayBuffer> {
+  const name = (text: string): readonly number[] => [text.length, ...Buffer.from(text)];
+  const section = (id: number, ...content: readonly number[]): readonly number[] => [
+    id,
+    ...leb(content.length),
+    ...content,
+  ];
+  const body = [1, 2, 0x7f, ...instructions, 0x0b];
+  return Uint8Array.from([
+    ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
+    ...section(1, 2, 0x60, 2, 0x7f, 0x7f, 1, 0x7f, 0x60, 1, 0x7f, 1, 0x7f),
+    ...section(2, 1, ...name('env'), ...name('opa_builtin0'), 0, 0),
+    ...section(3, 1, 1),
+    ...section(7, 1, ...name('run'), 0, 1),
+    ...section(10, 1, ...leb(body.length), ...body),
+  ]);
+}
+
+/** @param refuelsMax how often the module is let go on */
+async function running(module: Uint8Array<ArrayBuffer>, refuelsMax: number) {
+  let refuels = 0;
+  let fuel: { value: number } | undefined;
+  const opa_builtin0 = (id: number): number => {
+    expect(id).toBe(fuelSpentId);
+    refuels += 1;
+    if (refuels > refuelsMax) throw new Error('spent');
+    if (fuel !== undefined) fuel.value = 2;
+    return 0;
+  };
+  const instance = new WebAssembly.Instance(await WebAssembly.compile(module), { env: { opa_builtin0 } });
+  const exports = instance.exports as unknown as { run: (n: number) => number; [fuelExport]?: { value: number } };
+  fuel = exports[fuelExport];
+  if (fuel !== undefined) fuel.value = 2;
+  return { run: (n: number) => exports.run(n), refuels: () => refuels };
+}
+
+/** Adds up what is below its operand, and leaves at 5,000 by another way. */
+const summing: readonly number[] = [
+  ...[0x02, 0x40, 0x02, 0x40, 0x03, 0x40], // block $out, block $far, loop
+  ...[0x20, 1, 0x20, 0, 0x4f, 0x0d, 2], // i >= n: leave $out
+  ...[0x20, 2, 0x20, 1, 0x6a, 0x21, 2], // sum += i
+  ...[0x20, 1, 0x41, 1, 0x6a, 0x21, 1], // i += 1
+  ...[0x20, 1, 0x41, ...leb(5_000), 0x46, 0x0e, 1, 0, 1], // i == 5000: leave $far, or go on
+  ...[0x0b, 0x0b, 0x20, 2, 0x41, ...leb(1_000), 0x6a, 0x0f], // end, end $far: return sum + 1000
+  ...[0x0b, 0x20, 2], // end $out: sum
+];
+
+describe('a loop that calls nothing', () => {
+  it('is left for the host and entered again, and comes to the same', async () => {
+    const plain = await running(moduleWith(...summing), 0);
+    const withMeter = await running(metered(moduleWith(...summing)), Number.POSITIVE_INFINITY);
+    for (const n of [0, 1, 63, 64, 65, 127, 128, 550, 1_088, 4_999, 5_000, 5_001, 1_000_000]) {
+      expect([n, withMeter.run(n)]).toEqual([n, plain.run(n)]);
+    }
+    expect(withMeter.refuels()).toBeGreaterThan(5);
+  });
+
+  it('comes to the same in a loop of its own kind, a hundred times over', async () => {
+    // The operand counts down to nought outside; inside, nine turns of adding to the sum.
+    const nested = [
+      ...[0x03, 0x40, 0x41, 0, 0x21, 1, 0x03, 0x40],
+      ...[0x20, 2, 0x20, 1, 0x6a, 0x21, 2, 0x20, 1, 0x41, 1, 0x6a, 0x22, 1, 0x41, 9, 0x49, 0x0d, 0, 0x0b],
+      ...[0x20, 0, 0x41, 1, 0x6b, 0x22, 0, 0x0d, 0, 0x0b, 0x20, 2],
+    ];
+    const withMeter = await running(metered(moduleWith(...nested)), Number.POSITIVE_INFINITY);
+    expect(withMeter.run(1)).toBe(36);
+    expect(withMeter.run(10_000)).toBe(360_000);
+    expect(withMeter.refuels()).toBeGreaterThan(20);
+  });
+
+  it('ends where the host says so, though it would not by itself', async () => {
+    const endless = await running(metered(moduleWith(0x03, 0x40, 0x0c, 0, 0x0b, 0x41, 0)), 3);
+    expect(() => endless.run(1)).toThrow('spent');
   });
 });
 
