@@ -3,6 +3,7 @@ import { settleGrants } from './decide/settle-grants.ts';
 import { type Decision, isDecisionEntrypoint } from './domain/decision.ts';
 import { asSidecarError, RequestRefused } from './domain/errors.ts';
 import type { Facts } from './domain/facts.ts';
+import type { Outside } from './domain/outside.ts';
 import type { GrantSpender } from './domain/ports.ts';
 import type { Answer, AuthzRequest, RawRequest } from './domain/request.ts';
 import type { JsonLimits } from './domain/scan-json.ts';
@@ -10,6 +11,7 @@ import type { Seen } from './domain/seen.ts';
 import type { Clock, EpochMs } from './domain/time.ts';
 import type { ActiveBundle, Enrich } from './enrich/enrich.ts';
 import { evaluate } from './evaluate/evaluate.ts';
+import { type Nondeterminism, ndBuiltinCacheText } from './evaluate/nondeterminism.ts';
 import type { PolicyModule } from './evaluate/policy-module.ts';
 import { type Identify, requireOwnSubject } from './identify/identify.ts';
 import { receive } from './receive/receive.ts';
@@ -34,6 +36,8 @@ export interface Parts {
    * @throws Undecided `no_bundle`, `bundle_too_old`
    */
   readonly servingBundle: (now: EpochMs) => ServingBundle;
+  /** Whom policies may ask while they decide; absent: nobody. */
+  readonly outside?: Outside;
   readonly grants: GrantSpender;
   readonly recorder: Recorder;
   readonly respond: RespondOptions;
@@ -50,7 +54,8 @@ interface Trail {
   bundle?: ServingBundle;
   facts?: Facts;
   resultText?: string | undefined;
-  drawnText?: string | undefined;
+  /** What the evaluation drew from clock, chance and outside, however it ended. */
+  given?: Nondeterminism;
 }
 
 /**
@@ -81,7 +86,7 @@ export async function authorize(raw: RawRequest, parts: Parts): Promise<Answer> 
       facts: trail.facts,
       dataBundlesText: trail.bundle?.dataBundlesText,
       resultText: trail.resultText,
-      drawnText: trail.drawnText,
+      drawnText: trail.given && ndBuiltinCacheText(trail.given),
     },
     stopwatch,
   );
@@ -100,12 +105,14 @@ export async function authorize(raw: RawRequest, parts: Parts): Promise<Answer> 
 
 /** A request that came as far as a policy, and what that made of it. */
 function show(trail: Trail, decision: Decision, see: (seen: Seen) => void): void {
-  const { decisionId, bundle, facts, resultText: text } = trail;
+  const { decisionId, bundle, facts, given, resultText: text } = trail;
   if (bundle === undefined || facts === undefined || !isDecisionEntrypoint(facts.entrypoint)) return;
   // Without a result there may still have been an evaluation, which failed.
   const outcome = text === undefined && decision.kind === 'undecided' ? { code: decision.error.code } : { text };
   const { entrypoint, input, now } = facts;
-  see({ decisionId, entrypoint, input, now, seed: decisionId, revision: bundle.revision, outcome });
+  const replies = given?.replies;
+  const seen: Seen = { decisionId, entrypoint, input, now, seed: decisionId, revision: bundle.revision, outcome };
+  see(replies === undefined ? seen : { ...seen, replies });
 }
 
 async function reach(trail: Trail, parts: Parts, stopwatch: Stopwatch): Promise<Decision> {
@@ -123,9 +130,11 @@ async function reach(trail: Trail, parts: Parts, stopwatch: Stopwatch): Promise<
   trail.facts = facts;
   stopwatch.lap('enrich');
 
-  const result = evaluate(bundle.policy, facts, trail.decisionId);
+  const { outside } = parts;
+  trail.given = { now: facts.now, seed: trail.decisionId, isAsking: outside !== undefined };
+  const evaluated = evaluate(bundle.policy, facts, trail.given, outside);
+  const result = evaluated instanceof Promise ? await evaluated : evaluated;
   trail.resultText = result.text;
-  trail.drawnText = result.drawnText;
   stopwatch.lap('evaluate');
 
   const decision = await settleGrants(decide(result, request.entrypoint), facts, request.asked, parts.grants);

@@ -116,10 +116,10 @@ async function openShadow(
   feeds: Feeds,
   needs: BundlesNeeds,
 ): Promise<OpenShadow> {
-  const { memoryPages, resultBytes, budgetMs } = needs.policyLimits;
+  const { memoryPages, resultBytes, budgetMs, outside = [] } = needs.policyLimits;
   const shadow = new Shadow({
     share: origin.share,
-    limits: { memoryPages, resultBytes, budgetMs },
+    limits: { memoryPages, resultBytes, budgetMs, outside },
     judge: judged,
     flipped: needs.flipped,
     compared: needs.compared,

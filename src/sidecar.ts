@@ -10,6 +10,7 @@ import { controlServer } from './control/control-server.ts';
 import { Probes } from './control/probes.ts';
 import { Tokens } from './control/tokens.ts';
 import { asSidecarError, RequestRefused, type SidecarError } from './domain/errors.ts';
+import { type OutsideBuiltin, outsideBuiltins } from './domain/outside.ts';
 import type { Answer, Surface, Via } from './domain/request.ts';
 import type { Clock } from './domain/time.ts';
 import { enricher } from './enrich/enrich.ts';
@@ -19,6 +20,7 @@ import { listenOn, listenOnSocket } from './listen/bind.ts';
 import { closeServer } from './listen/close-server.ts';
 import { DecisionListener, type ListenerLimits } from './listen/decision-listener.ts';
 import { openBundles } from './open-bundles.ts';
+import { Asker } from './outside/asker.ts';
 import { parseJson } from './receive/parse-json.ts';
 import { eventWriter } from './record/decision-event.ts';
 import { DecisionLog } from './record/decision-log.ts';
@@ -138,6 +140,7 @@ async function start(config: Config, effects: Effects, opened: Opened): Promise<
   const upkeep = setInterval(() => void stores.tick(), storeTickMs);
   opened.push(async () => clearInterval(upkeep));
 
+  const asker = askerOf(config, metrics);
   const parts: Parts = {
     clock,
     newDecisionId: newId,
@@ -145,6 +148,7 @@ async function start(config: Config, effects: Effects, opened: Opened): Promise<
     identify: identifier({ relays: new Set(config.decision.relays), deviceId: config.device?.id }),
     enrich: enricher({ ...stores, sidecar: about }),
     servingBundle: (now) => bundle.serving(now),
+    ...(asker !== undefined && { outside: asker }),
     grants: stores.grants,
     recorder: new Recorder({
       clock,
@@ -185,6 +189,7 @@ async function start(config: Config, effects: Effects, opened: Opened): Promise<
     grantsActive: () => stores.grants.activeCount(),
     journalPendingBytes: () => decisionLog.pendingBytes,
     inFlight: () => listener.inFlight,
+    outsideWaiting: () => asker?.inFlight ?? 0,
     logLinesDropped: () => log.dropped(),
   });
   const doors = new Doors();
@@ -435,19 +440,46 @@ export async function loadPolicy(file: string, effects: PolicyEffects): Promise<
     budgetMs: 60_000,
     memoryPages: 4_096,
     resultBytes: resultBytesMax,
+    // Nobody outside is asked here, whatever it calls.
+    outside: outsideBuiltins,
   });
 }
+
+type Builtins = Config['decision']['builtins'];
 
 /** What evaluations are timed by. */
 type PolicyEffects = Pick<Effects, 'clock' | 'threadCpuMs'>;
 
-function policyLimits({ decision: { limits } }: Config, effects: PolicyEffects): PolicyLimits {
+function policyLimits({ decision: { limits, builtins } }: Config, effects: PolicyEffects): PolicyLimits {
   return {
     memoryPages: Math.ceil(limits.policy_memory_bytes / wasmPageBytes),
     resultBytes: resultBytesMax,
     budgetMs: limits.policy_ms,
+    outside: allowedOutside(builtins),
     ...timedBy(effects),
   };
+}
+
+function allowedOutside({ http_send: http, lookup_ip_addr: lookup }: Builtins): readonly OutsideBuiltin[] {
+  return outsideBuiltins.filter((name) => (name === 'http.send' ? http : lookup) !== undefined);
+}
+
+/** @returns undefined where policies may ask nobody */
+function askerOf({ decision: { builtins } }: Config, metrics: Metrics): Asker | undefined {
+  if (allowedOutside(builtins).length === 0) return undefined;
+  const { http_send: http, lookup_ip_addr: lookup, calls, wait_ms: waitMs, in_flight: inFlightMax } = builtins;
+  return new Asker({
+    http: http && {
+      origins: new Set(http.origins),
+      timeoutMs: http.timeout_ms,
+      responseBytes: http.response_bytes,
+    },
+    lookup: lookup && { names: new Set(lookup.names), timeoutMs: lookup.timeout_ms },
+    questionsMax: calls,
+    waitMs,
+    inFlightMax,
+    asked: (builtin, result) => metrics.outsideAsked(builtin, result),
+  });
 }
 
 function timedBy({ clock, threadCpuMs }: PolicyEffects): Pick<PolicyLimits, 'monotonicMs' | 'threadCpuMs'> {

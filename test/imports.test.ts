@@ -17,6 +17,7 @@ const mayImport: Readonly<Record<string, readonly string[] | 'everything'>> = {
   control: [],
   config: [],
   signals: [],
+  outside: [],
   bundle: ['evaluate'], // to try a policy before it serves
   author: ['bundle'], // to try what it built
   'authorize.ts': steps,

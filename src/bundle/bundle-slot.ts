@@ -96,11 +96,11 @@ export class BundleSlot {
 
   constructor(options: BundleSlotOptions) {
     const { archiveLimits, policyLimits, prepareMs = prepareMsUsual, timers = realTimers, clock } = options;
-    const { memoryPages, resultBytes, budgetMs } = policyLimits;
+    const { memoryPages, resultBytes, budgetMs, outside = [] } = policyLimits;
     this.#options = options;
     this.#retirement = new Retirement(timers);
     this.#preparer = new Preparer({
-      limits: { archive: archiveLimits, policy: { memoryPages, resultBytes, budgetMs } },
+      limits: { archive: archiveLimits, policy: { memoryPages, resultBytes, budgetMs, outside } },
       timeoutMs: prepareMs,
       timers,
     });

@@ -1,6 +1,8 @@
 import { bundleRevision, type PolicyCatalogue } from '../domain/bundle.ts';
 import { asSidecarError, BundleRefused } from '../domain/errors.ts';
 import type { JsonValue } from '../domain/json.ts';
+import { namingRules } from '../evaluate/calling-rules.ts';
+import type { Nondeterminism } from '../evaluate/nondeterminism.ts';
 import { buildImage, type PolicyImage, patchImage } from '../evaluate/policy-image.ts';
 import { type PolicyLimits, PolicyModule } from '../evaluate/policy-module.ts';
 import type { ArchiveLimits } from './read-archive.ts';
@@ -115,7 +117,9 @@ async function prepareWhole(read: readonly Read[], trial: Trial, limits: Prepare
   const samples = read.flatMap(({ snapshot }) => snapshot.samples);
   const { entrypoints: promised = [], retired } = policy;
   const before = trial.entrypointsBefore.filter((entrypoint) => !retired.includes(entrypoint));
-  const entrypoints = await tried(image, samples, { ...trial, entrypointsBefore: before }, promised, limits);
+  const entrypoints = await namingRules(policy.wasm, () =>
+    tried(image, samples, { ...trial, entrypointsBefore: before }, promised, limits),
+  );
   return {
     kind: 'snapshot',
     image,
@@ -207,9 +211,10 @@ async function tried(
       // What knows nothing of the caller has to come to an answer, too, even if it is "undefined".
       policy.evaluate(trial.entrypoint, '{}', { now: someTime, seed: 'trial' });
     } catch (cause) {
-      throw new BundleRefused(`${trial.entrypoint} fails on an empty input: ${asSidecarError(cause).message}`, {
-        cause,
-      });
+      const { code, message } = asSidecarError(cause);
+      // That nobody outside is asked here is no fault of the policy, which stays closed for it.
+      if (code !== 'outside_unavailable')
+        throw new BundleRefused(`${trial.entrypoint} fails on an empty input: ${message}`, { cause });
     }
     for (const sample of samples) requireAnswer(policy, sample, trial.entrypoint);
     return [...policy.entrypoints.keys()];
@@ -235,19 +240,30 @@ function requireEntrypoints(
 }
 
 function requireAnswer(policy: PolicyModule, sample: Sample, usual: string): void {
-  const { name, entrypoint = usual, inputText, now, expect } = sample;
+  const { name, entrypoint = usual, inputText, now, expect, replies } = sample;
+  const given: Nondeterminism = { now, seed: name, replies: new Map(replies) };
   let text: string | undefined;
   try {
-    text = policy.evaluate(entrypoint, inputText, { now, seed: name });
+    text = policy.evaluate(entrypoint, inputText, given);
   } catch (cause) {
+    // A reply that is not there is why, then.
+    requireReplies(given, sample);
     throw new BundleRefused(`the sample ${JSON.stringify(name)} fails: ${asSidecarError(cause).message}`, { cause });
   }
+  requireReplies(given, sample);
   const answer = text === undefined ? undefined : (JSON.parse(text) as JsonValue);
   if (fulfils(answer, expect)) return;
   const shown = (value: JsonValue | undefined): string => (JSON.stringify(value) ?? 'nothing').slice(0, 300);
   throw new BundleRefused(
     `the sample ${JSON.stringify(name)} is answered ${shown(answer)}, and ${shown(expect)} is expected`,
   );
+}
+
+function requireReplies({ missed: [first] = [] }: Nondeterminism, { name }: Sample): void {
+  if (first !== undefined)
+    throw new BundleRefused(
+      `the sample ${JSON.stringify(name)} asks ${first.slice(0, 300)}, for which its nd_builtin_cache holds no reply`,
+    );
 }
 
 async function inNameOf<T>(name: string, work: () => Promise<T>): Promise<T> {

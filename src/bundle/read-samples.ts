@@ -1,6 +1,8 @@
 import { BundleRefused } from '../domain/errors.ts';
 import { isJsonObject, type JsonValue, member } from '../domain/json.ts';
+import type { Reply } from '../domain/outside.ts';
 import { type EpochMs, epochMs, parseRfc3339 } from '../domain/time.ts';
+import { recordedReplies } from '../evaluate/recorded-replies.ts';
 import { itemsOf, jsonTextOf, membersOf } from './json-text.ts';
 import type { Archive } from './read-archive.ts';
 
@@ -15,16 +17,19 @@ export interface Sample {
   readonly now: EpochMs;
   /** The answer has all of it, and may have more members; undefined: the entrypoint gives none. */
   readonly expect: JsonValue | undefined;
+  /** What anybody outside would say, had they been asked: a sample is answered without them. */
+  readonly replies: ReadonlyMap<string, Reply>;
 }
 
 export const samplesFile = 'samples.json';
+const sampleMembers = ['name', 'entrypoint', 'input', 'now', 'expect', 'nd_builtin_cache'];
 const samplesMax = 10_000;
 /** A sample that does not ask what time it is need not say it. */
 export const someTime = epochMs(Date.parse('2026-01-01T00:00:00Z'));
 
 /**
  * The cases in `samples.json`, and in the manifest's `metadata.postern.samples` where the tools of a pipeline leave other
- * files out: `[{name?, entrypoint?, input, now?, expect?}]`.
+ * files out: `[{name?, entrypoint?, input, now?, expect?, nd_builtin_cache?}]`.
  *
  * @throws BundleRefused
  */
@@ -50,7 +55,7 @@ function listed(text: string, where: string): readonly Sample[] {
 
 function sampleOf(item: JsonValue, text: string, where: string): Sample {
   if (!isJsonObject(item)) throw new BundleRefused(`${where} is no object`);
-  const unknown = Object.keys(item).find((key) => !['name', 'entrypoint', 'input', 'now', 'expect'].includes(key));
+  const unknown = Object.keys(item).find((key) => !sampleMembers.includes(key));
   if (unknown !== undefined)
     throw new BundleRefused(`${where}: unknown member ${JSON.stringify(unknown.slice(0, 40))}`);
   const name = member(item, 'name') ?? where;
@@ -59,13 +64,24 @@ function sampleOf(item: JsonValue, text: string, where: string): Sample {
   const at = now === undefined ? someTime : parseRfc3339(String(now));
   if (typeof name !== 'string' || (entrypoint !== undefined && typeof entrypoint !== 'string') || at === undefined)
     throw new BundleRefused(`${where}: name and entrypoint are text, now is a date-time`);
+  const members = membersOf(text);
   return {
     name: name.slice(0, 200),
     entrypoint,
-    inputText: membersOf(text)?.get('input') ?? '{}',
+    inputText: members?.get('input') ?? '{}',
     now: at,
     expect: member(item, 'expect'),
+    replies: repliesIn(members?.get('nd_builtin_cache'), where),
   };
+}
+
+/** As a decision event has it: what was once recorded can be put into a sample. */
+function repliesIn(cacheText: string | undefined, where: string): ReadonlyMap<string, Reply> {
+  try {
+    return cacheText === undefined ? new Map() : recordedReplies(cacheText);
+  } catch (cause) {
+    throw new BundleRefused(`${where}: nd_builtin_cache has operands that are no JSON`, { cause });
+  }
 }
 
 /** Whether an answer says all that is expected of it: objects may say more, lists are as long, the rest is the same. */

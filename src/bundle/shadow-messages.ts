@@ -1,3 +1,4 @@
+import type { Reply } from '../domain/outside.ts';
 import type { Outcome } from '../domain/seen.ts';
 import type { EpochMs } from '../domain/time.ts';
 import type { PolicyImage } from '../evaluate/policy-image.ts';
@@ -10,6 +11,8 @@ export interface ShadowQuestion {
   readonly input: string;
   readonly now: EpochMs;
   readonly seed: string;
+  /** What was asked outside for it, and what came back. */
+  readonly replies: ReadonlyMap<string, Reply> | undefined;
 }
 
 export type ShadowMessage =
@@ -22,5 +25,6 @@ export type ShadowMessage =
 
 export interface ShadowAnswer {
   readonly id: number;
-  readonly outcome: Outcome;
+  /** Undefined: it asks outside what the decision that was answered did not, and there is nothing to compare. */
+  readonly outcome: Outcome | undefined;
 }

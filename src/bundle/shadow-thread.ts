@@ -2,6 +2,7 @@ import { parentPort } from 'node:worker_threads';
 import { bundleRevision } from '../domain/bundle.ts';
 import { asSidecarError, Undecided } from '../domain/errors.ts';
 import type { Outcome } from '../domain/seen.ts';
+import type { Nondeterminism } from '../evaluate/nondeterminism.ts';
 import { PolicyModule } from '../evaluate/policy-module.ts';
 import type { ShadowAnswer, ShadowMessage, ShadowQuestion } from './shadow-messages.ts';
 import { timed } from './thread-time.ts';
@@ -9,13 +10,16 @@ import { timed } from './thread-time.ts';
 // The thread that the shadow bundle is evaluated on: whatever it takes, it takes none of the time that answers need.
 let policy: Promise<PolicyModule> | undefined;
 
-async function answerTo({ entrypoint, input, now, seed }: ShadowQuestion): Promise<Outcome> {
+async function answerTo({ entrypoint, input, now, seed, replies }: ShadowQuestion): Promise<Outcome | undefined> {
+  const given: Nondeterminism = { now, seed, ...(replies !== undefined && { replies: new Map(replies) }) };
+  let outcome: Outcome;
   try {
     if (policy === undefined) throw new Undecided('no_bundle', 'asked before there was a policy');
-    return { text: (await policy).evaluate(entrypoint, input, { now, seed }) };
+    outcome = { text: (await policy).evaluate(entrypoint, input, given) };
   } catch (cause) {
-    return { code: asSidecarError(cause).code };
+    outcome = { code: asSidecarError(cause).code };
   }
+  return given.missed === undefined ? outcome : undefined;
 }
 
 parentPort?.on('message', async (message: ShadowMessage) => {

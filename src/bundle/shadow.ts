@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import type { BundleRevision } from '../domain/bundle.ts';
+import type { Reply } from '../domain/outside.ts';
 import type { Log } from '../domain/ports.ts';
 import type { Outcome, Seen } from '../domain/seen.ts';
 import type { PolicyImage } from '../evaluate/policy-image.ts';
@@ -28,7 +29,10 @@ export interface ShadowOptions {
   readonly limits: ThreadLimits['policy'];
   readonly judge: (outcome: Outcome, entrypoint: string, revision: BundleRevision) => Judged;
   readonly flipped: (flip: Flip) => void;
-  /** `same`: it would answer the same; `dropped`: it could not keep up; `failed`: its thread ended meanwhile. */
+  /**
+   * `same`: it would answer the same; `dropped`: it could not keep up, or asks outside what nobody asked for the answer;
+   * `failed`: its thread ended meanwhile.
+   */
   readonly compared: (result: 'same' | 'flip' | 'dropped' | 'failed') => void;
   readonly timers: Timers;
   /** From 0 to 1. */
@@ -56,7 +60,10 @@ export class Shadow {
   #image: PolicyImage | undefined;
   #revision: BundleRevision | undefined;
   #batch: ShadowQuestion[] = [];
-  readonly #waiting = new Map<number, { readonly seen: Seen; readonly revision: BundleRevision }>();
+  readonly #waiting = new Map<
+    number,
+    { readonly seen: Seen; readonly revision: BundleRevision; readonly units: number }
+  >();
   #waitingUnits = 0;
   #id = 0;
   #deaths = 0;
@@ -81,20 +88,22 @@ export class Shadow {
     const { share, random, compared } = this.#options;
     const revision = this.#revision;
     if (revision === undefined || this.#isClosed || random() >= share) return;
+    const units = seen.input.length + unitsIn(seen.replies);
     if (
       this.#worker === undefined ||
       this.#waiting.size >= waitingMax ||
-      this.#waitingUnits + seen.input.length > waitingUnitsMax
+      this.#waitingUnits + units > waitingUnitsMax
     ) {
       compared('dropped');
       return;
     }
     this.#id += 1;
-    this.#waiting.set(this.#id, { seen, revision });
-    this.#waitingUnits += seen.input.length;
-    const { entrypoint, input, now, seed } = seen;
+    this.#waiting.set(this.#id, { seen, revision, units });
+    this.#waitingUnits += units;
+    const { entrypoint, input, now, seed, replies } = seen;
     // Those of one turn of the event loop go together, in one message.
-    if (this.#batch.push({ id: this.#id, entrypoint, input, now, seed }) === 1) setImmediate(() => this.#ask());
+    if (this.#batch.push({ id: this.#id, entrypoint, input, now, seed, replies }) === 1)
+      setImmediate(() => this.#ask());
   }
 
   async close(): Promise<void> {
@@ -149,13 +158,17 @@ export class Shadow {
     this.#waitingUnits = 0;
   }
 
-  #compare(id: number, outcome: Outcome): void {
+  #compare(id: number, outcome: Outcome | undefined): void {
     const waiting = this.#waiting.get(id);
     if (waiting === undefined) return;
     this.#waiting.delete(id);
-    const { seen, revision } = waiting;
-    this.#waitingUnits -= seen.input.length;
+    const { seen, revision, units } = waiting;
+    this.#waitingUnits -= units;
     const { judge, compared, flipped, log } = this.#options;
+    if (outcome === undefined) {
+      compared('dropped');
+      return;
+    }
     try {
       const isSameText = 'text' in outcome && 'text' in seen.outcome && outcome.text === seen.outcome.text;
       const from = isSameText ? undefined : judge(seen.outcome, seen.entrypoint, seen.revision);
@@ -172,6 +185,14 @@ export class Shadow {
       log.error('a decision could not be compared with the shadow bundle’s', { cause });
     }
   }
+}
+
+/** What replies take in memory, about. */
+function unitsIn(replies: ReadonlyMap<string, Reply> | undefined): number {
+  if (replies === undefined) return 0;
+  let units = 0;
+  for (const [key, reply] of replies) units += key.length + (reply.kind === 'response' ? reply.body.length : 0) + 1_024;
+  return units;
 }
 
 function shadowThread(): Worker {

@@ -1,7 +1,7 @@
 import type { PolicyLimits } from '../evaluate/policy-module.ts';
 
 /** What of a policy's limits goes to a thread; the clocks there are the thread's own. */
-export type ThreadPolicyLimits = Pick<PolicyLimits, 'memoryPages' | 'resultBytes' | 'budgetMs'>;
+export type ThreadPolicyLimits = Pick<PolicyLimits, 'memoryPages' | 'resultBytes' | 'budgetMs' | 'outside'>;
 
 /** @param threadCpu of the thread that evaluates, in microseconds, as `process.threadCpuUsage` gives it */
 export function timed(

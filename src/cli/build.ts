@@ -5,16 +5,17 @@ import { type BuiltBundle, buildBundle } from '../author/build-bundle.ts';
 import { readArguments, UsageFault } from './arguments.ts';
 import { type CliEffects, exitCodes } from './effects.ts';
 import { replaceFile } from './replace-file.ts';
-import { tryBundle } from './try-bundle.ts';
+import { allowedBuiltins, allowOption, tryBundle } from './try-bundle.ts';
 
 const coverageFloor = 95;
 
 /** `postern build`: policies, checked and tested, become a bundle; a bundle that would not serve is not written. */
 export async function build(args: readonly string[], effects: CliEffects): Promise<number> {
-  const { values, positionals } = readArguments(args, { output: { type: 'string' } }, 1);
+  const { values, positionals } = readArguments(args, { output: { type: 'string' }, allow: allowOption }, 1);
   const [directory] = positionals;
   if (directory === undefined) throw new UsageFault('name the directory of the policies');
   if (values.output === undefined) throw new UsageFault('--output FILE says where the bundle goes');
+  const allowed = allowedBuiltins(values.allow);
   const say = (line: string): void => effects.err(`${line}\n`);
   const name = basename(values.output).replace(/\.tar\.gz$/, '');
   try {
@@ -22,7 +23,7 @@ export async function build(args: readonly string[], effects: CliEffects): Promi
       { directory, name, coverageFloor },
       { env: effects.env, toolsDirectory: resolve(effects.directory, '.tools'), temporaryDirectory: tmpdir(), say },
     );
-    await tryBundle(built, effects);
+    await tryBundle(built, allowed, effects);
     await replaceFile(resolve(effects.directory, values.output), built.bytes);
     effects.out(account(built, values.output));
     return exitCodes.ok;

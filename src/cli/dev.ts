@@ -5,21 +5,23 @@ import { AuthorFault } from '../author/author-fault.ts';
 import { findOpa, type Opa, type OpaSearch } from '../author/find-opa.ts';
 import { Rebuilder, type Rebuilt } from '../author/rebuilder.ts';
 import { settled, signsOf } from '../author/settled.ts';
+import type { OutsideBuiltin } from '../domain/outside.ts';
 import { readArguments, UsageFault } from './arguments.ts';
 import { type CliEffects, exitCodes } from './effects.ts';
 import { replaceFile } from './replace-file.ts';
-import { tryBundle } from './try-bundle.ts';
+import { allowedBuiltins, allowOption, tryBundle } from './try-bundle.ts';
 
 /**
  * `postern dev`: builds a bundle, and again on every save, until it is told to stop. A sidecar that serves the file
  * takes each new bundle by itself; a fault is shown, and the bundle before it stays.
  */
 export async function dev(args: readonly string[], effects: CliEffects, until: AbortSignal): Promise<number> {
-  const { values, positionals } = readArguments(args, { output: { type: 'string' } }, 1);
+  const { values, positionals } = readArguments(args, { output: { type: 'string' }, allow: allowOption }, 1);
   const [directory] = positionals;
   if (directory === undefined) throw new UsageFault('name the directory of the policies');
   if (values.output === undefined) throw new UsageFault('--output FILE says where the bundle goes');
   const output = values.output;
+  const allowed = allowedBuiltins(values.allow);
   const toolsDirectory = resolve(effects.directory, '.tools');
   const say = (line: string): void => effects.err(`${line}\n`);
   const opa = await foundOpa({ env: effects.env, toolsDirectory, say });
@@ -35,7 +37,7 @@ export async function dev(args: readonly string[], effects: CliEffects, until: A
   let signs: string | undefined = await signsOf(directory);
   while (signs !== undefined && !until.aborted) {
     const begunMs = effects.clock.monotonicMs();
-    const built = await rebuilt(rebuilder, effects);
+    const built = await rebuilt(rebuilder, allowed, effects);
     if (until.aborted) break;
     // What was saved while it was built may be in one step's answer and not in another's: all of it is done again.
     const now = await signsOf(directory);
@@ -67,10 +69,14 @@ async function foundOpa(search: OpaSearch): Promise<Opa | undefined> {
 }
 
 /** A directory that cannot be read at the moment is a fault like any other: the next save may mend it. */
-async function rebuilt(rebuilder: Rebuilder, effects: CliEffects): Promise<Rebuilt | AuthorFault> {
+async function rebuilt(
+  rebuilder: Rebuilder,
+  allowed: readonly OutsideBuiltin[],
+  effects: CliEffects,
+): Promise<Rebuilt | AuthorFault> {
   try {
     const built = await rebuilder.rebuild();
-    await tryBundle(built, effects);
+    await tryBundle(built, allowed, effects);
     return built;
   } catch (cause) {
     if (cause instanceof AuthorFault) return cause;

@@ -4,10 +4,14 @@ import { decide } from '../decide/decide.ts';
 import { type Decision, effects as effectNames } from '../domain/decision.ts';
 import { asSidecarError, type ErrorCode, publicMessages, RequestRefused, Undecided } from '../domain/errors.ts';
 import { canonicalJson, isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json.ts';
+import type { Reply } from '../domain/outside.ts';
 import { knownMembers, type Via } from '../domain/request.ts';
 import { scanJson } from '../domain/scan-json.ts';
+import { epochMs, parseRfc3339 } from '../domain/time.ts';
 import { enricher } from '../enrich/enrich.ts';
+import type { Nondeterminism } from '../evaluate/nondeterminism.ts';
 import type { PolicyModule } from '../evaluate/policy-module.ts';
+import { recordedReplies } from '../evaluate/recorded-replies.ts';
 import { identifier, requireOwnSubject } from '../identify/identify.ts';
 import { decodeUtf8 } from '../receive/decode-utf8.ts';
 import { receive } from '../receive/receive.ts';
@@ -104,8 +108,10 @@ async function ofRequest(path: string, values: Values, effects: CliEffects, part
   })(request, caller, { revision: policy.revision, currentAt: now }, now);
   const input = { ...(JSON.parse(facts.input) as JsonObject), ...told };
   const notes = values.known === undefined ? ['nothing was told of the device, trust, grants …: --known tells it'] : [];
+  const given: Nondeterminism = { now, seed: 'explain' };
   const decision = attempt(
     policy,
+    given,
     () => {
       // A caller that was told is the caller; then what the listener would have made of it says nothing.
       if (!Object.hasOwn(told, 'caller')) requireOwnSubject(request, caller);
@@ -113,7 +119,7 @@ async function ofRequest(path: string, values: Values, effects: CliEffects, part
     },
     entrypoint,
   );
-  return { decision, entrypoint, input, notes };
+  return { decision, entrypoint, input, notes: [...notes, ...missedNotes(given)] };
 }
 
 function viaOf(config: Config, socket: string | undefined): Via {
@@ -151,7 +157,9 @@ async function ofInput(path: string, values: Values, effects: CliEffects, parts:
   const text = await jsonText(path, effects);
   const input = JSON.parse(text) as JsonValue;
   if (!isJsonObject(input)) throw new CommandFailed(`${path}: no JSON object`);
-  return { decision: attempt(policy, () => text, entrypoint), entrypoint, input, notes: [] };
+  const given: Nondeterminism = { now: effects.clock.now(), seed: 'explain' };
+  const decision = attempt(policy, given, () => text, entrypoint);
+  return { decision, entrypoint, input, notes: missedNotes(given) };
 }
 
 async function bundleOf(values: Values, effects: CliEffects, parts: ExplainParts) {
@@ -185,8 +193,10 @@ async function ofEvent(values: Values, effects: CliEffects, parts: ExplainParts)
   }
   const { policy } = await bundleOf(values, effects, parts);
   let replayed: string | undefined;
+  const { given } = event;
   const decision = attempt(
     policy,
+    given,
     () => event.inputText,
     entrypoint,
     (text) => {
@@ -200,7 +210,7 @@ async function ofEvent(values: Values, effects: CliEffects, parts: ExplainParts)
     decision,
     entrypoint,
     input: event.input,
-    notes: [recorded, `replayed on ${bundle}: ${same ? 'the same result' : 'ANOTHER RESULT'}`],
+    notes: [recorded, `replayed on ${bundle}: ${same ? 'the same result' : 'ANOTHER RESULT'}`, ...missedNotes(given)],
   };
 }
 
@@ -215,6 +225,8 @@ interface RecordedEvent {
   /** To the byte, so that the replay reads the digits that the policy read. */
   readonly inputText: string;
   readonly resultText: string | undefined;
+  /** Clock, chance and replies as they were. */
+  readonly given: Nondeterminism;
   /** What was recorded, for an event that cannot be replayed. */
   readonly undecided: Decision;
 }
@@ -270,8 +282,22 @@ function readEvent(line: Buffer, path: string): RecordedEvent {
     input: isJsonObject(input) ? input : undefined,
     inputText: textOf('input') ?? '',
     resultText: textOf('result'),
+    given: {
+      now: parseRfc3339(string('timestamp') ?? '') ?? epochMs(0),
+      seed: id,
+      replies: repliesIn(textOf('nd_builtin_cache') ?? '{}', path),
+    },
     undecided: { kind: 'undecided', error: recordedError(error), revision: undefined },
   };
+}
+
+function repliesIn(cacheText: string, path: string): Map<string, Reply> {
+  try {
+    return recordedReplies(cacheText);
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause;
+    throw new CommandFailed(`${path}: nd_builtin_cache has operands that are no JSON`, { cause });
+  }
 }
 
 function revisionIn(bundles: JsonValue | undefined): string {
@@ -307,17 +333,23 @@ function isErrorCode(code: string): code is ErrorCode {
 /** Evaluates and decides as the sidecar does, failures becoming what they become there. */
 function attempt(
   policy: PolicyModule,
+  given: Nondeterminism,
   inputText: () => string,
   entrypoint: string,
   seen: (resultText: string | undefined) => void = () => {},
 ): Decision {
   try {
-    const text = policy.evaluate(entrypoint, inputText());
+    const text = policy.evaluate(entrypoint, inputText(), given);
     seen(text);
     return decide({ revision: policy.revision, text }, entrypoint);
   } catch (cause) {
     return { kind: 'undecided', error: asSidecarError(cause), revision: policy.revision };
   }
+}
+
+/** Nobody outside hears of a look at a policy: what was once answered is in the record, or it is out of reach. */
+function missedNotes({ missed = [] }: Nondeterminism): readonly string[] {
+  return [...new Set(missed)].map((question) => `nobody outside is asked here, and no reply is on record: ${question}`);
 }
 
 function sameJson(a: string | undefined, b: string | undefined): boolean {

@@ -78,10 +78,11 @@ Exit codes: 0 explained, whatever the effect; 1 it could not be; 2 called wrongl
   build: `Checks the policies in a directory (format, strict compile, tests with coverage, the requirement lint) and builds a
 bundle of them, the same bytes for the same sources.
 
-Usage: postern build DIRECTORY --output FILE
+Usage: postern build DIRECTORY --output FILE [--allow BUILTIN]
 
 Options:
   --output FILE   where the bundle goes, e.g. bundles/starter.tar.gz
+  --allow BUILTIN http.send or net.lookup_ip_addr, for a sidecar whose decision.builtins allows it; may be given twice
   --help          this text
 
 It needs OPA 1.22: $OPA, else opa on PATH, else what \`make bundle\` installs (docs/policy-author.md).
@@ -90,10 +91,11 @@ It needs OPA 1.22: $OPA, else opa on PATH, else what \`make bundle\` installs (d
 is written, whole or not at all; a sidecar that serves the file takes it by itself. A fault is shown with file and line,
 and the bundle before it stays. How many lines the tests reach is left to \`postern build\`. Ctrl-C ends it.
 
-Usage: postern dev DIRECTORY --output FILE
+Usage: postern dev DIRECTORY --output FILE [--allow BUILTIN]
 
 Options:
   --output FILE   where the bundle goes, e.g. bundles/starter.tar.gz
+  --allow BUILTIN http.send or net.lookup_ip_addr, for a sidecar whose decision.builtins allows it; may be given twice
   --help          this text
 
 It needs OPA 1.22: $OPA, else opa on PATH, else what \`make bundle\` installs (docs/policy-author.md).

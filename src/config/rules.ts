@@ -5,7 +5,7 @@ import type { ConfigDraft } from './draft.ts';
 import type { Fault } from './fault.ts';
 import type { Address } from './schema.ts';
 
-/** Bodies that are being decided are all in memory at once: the product of the two limits is what that can come to. */
+/** Bodies that are being decided, or were answered to policies, are all in memory at once: limits multiply to that. */
 const bodiesBytesMax = 2 * 1024 ** 3;
 
 /** What no single member shows: how members stand to each other, and which of them would open the gate. */
@@ -17,6 +17,7 @@ export function rules(config: ConfigDraft, directory: string): Fault[] {
     ...names(config),
     ...relays(config),
     ...memory(config),
+    ...builtins(config),
     ...bundleRules(config),
   ];
 }
@@ -173,4 +174,33 @@ function memory({ decision }: ConfigDraft): Fault[] {
         },
       ]
     : [];
+}
+
+function builtins({ decision }: ConfigDraft): Fault[] {
+  const { http_send: http, lookup_ip_addr: lookup, calls, in_flight: waiting } = decision?.builtins ?? {};
+  const faults: Fault[] = [];
+  if (http?.origins?.length === 0)
+    faults.push({
+      at: 'decision.builtins.http_send.origins',
+      text: 'at least one is needed: no other server is asked',
+    });
+  if (lookup?.names?.length === 0)
+    faults.push({
+      at: 'decision.builtins.lookup_ip_addr.names',
+      text: 'at least one is needed: no other is looked up',
+    });
+  if (http === undefined && lookup === undefined) return faults;
+  const { in_flight: inFlight } = decision?.limits ?? {};
+  if (waiting !== undefined && inFlight !== undefined && waiting >= inFlight)
+    faults.push({
+      at: 'decision.builtins.in_flight',
+      text: `not less than decision.limits.in_flight, which is ${inFlight}: one slow server could leave no room for any other request`,
+    });
+  const bytes = (http?.response_bytes ?? 0) * (calls ?? 0) * (waiting ?? 0);
+  if (bytes > bodiesBytesMax)
+    faults.push({
+      at: 'decision.builtins',
+      text: `response_bytes times calls times in_flight is ${bytes} bytes of memory; at most ${bodiesBytesMax} are taken`,
+    });
+  return faults;
 }

@@ -227,6 +227,54 @@ export const configSchema = Type.Object(
         'remedies',
         'What an answer tells its caller of each reason: `codes`; `remedies`: codes and what can be done; `full`: messages too, which may hold values the sidecar knows.',
       ),
+      builtins: section(
+        'Whom policies may ask while they decide. What is left out here is not allowed, and a bundle that needs it is refused.',
+        {
+          http_send: Type.Optional(
+            entry('Allows `http.send`, to the servers named here and no other.', {
+              origins: list(
+                Type.String({ format: 'origin', maxLength: 2048, description: 'An origin.' }),
+                64,
+                'Servers, each with its scheme and port, e.g. `https://cmdb.acme.example:8443`; redirects lead nowhere else.',
+              ),
+              timeout_ms: integer(1, 60_000, 1_000, 'Most time for one answer to be whole; a policy may ask for less.'),
+              response_bytes: integer(1, 4 * mebibyte, 65_536, 'Largest body of an answer, in bytes.'),
+            }),
+          ),
+          lookup_ip_addr: Type.Optional(
+            entry('Allows `net.lookup_ip_addr`, for the names given here and no other.', {
+              names: list(
+                Type.String({
+                  pattern: '^[a-z0-9_](?:[a-z0-9_.-]{0,252})$',
+                  maxLength: 253,
+                  description: 'A name, in lower case.',
+                }),
+                64,
+                'Names, e.g. `db.acme.example`; looked up as this machine does it.',
+              ),
+              timeout_ms: integer(1, 60_000, 1_000, 'Most time for one name.'),
+            }),
+          ),
+          calls: integer(
+            1,
+            16,
+            4,
+            'Most questions of one decision; past it the decision is deny `policy_budget_spent`.',
+          ),
+          wait_ms: integer(
+            1,
+            60_000,
+            2_000,
+            'Most time that one decision waits for all of them; past it the decision is deny `outside_unavailable`.',
+          ),
+          in_flight: integer(
+            1,
+            4096,
+            32,
+            'Most decisions that wait at one time, of `decision.limits.in_flight`; more are deny `outside_unavailable` at once.',
+          ),
+        },
+      ),
       limits: section('Limits of the decision listeners, together.', {
         ...listenerLimits(1024),
         policy_ms: integer(

@@ -55,8 +55,6 @@ export interface PolicyResult {
   readonly revision: BundleRevision;
   /** The entrypoint's value as JSON text; absent: undefined. */
   readonly text: string | undefined;
-  /** What builtins drew from clock and chance, as OPA's `nd_builtin_cache`; absent: nothing. */
-  readonly drawnText?: string;
 }
 
 /** The effect as answer, record and metric show it: no answer is a deny. */

@@ -1,4 +1,5 @@
 import type { BundleRevision } from './bundle.ts';
+import type { Reply } from './outside.ts';
 import type { EpochMs } from './time.ts';
 
 /** What an evaluation came to: the result's text (none: undefined), or the code of why it came to nothing. */
@@ -12,6 +13,8 @@ export interface Seen {
   readonly now: EpochMs;
   /** What chance followed from; the same again gives the same again. */
   readonly seed: string;
+  /** What was asked outside for it and came back; absent: nothing was asked. */
+  readonly replies?: ReadonlyMap<string, Reply>;
   readonly revision: BundleRevision;
   readonly outcome: Outcome;
 }

@@ -1,8 +1,9 @@
 import { createHmac } from 'node:crypto';
 import { Undecided } from '../domain/errors.ts';
+import type { OutsideBuiltin, Question, Reply } from '../domain/outside.ts';
 import { type Builtin, type BuiltinContext, BuiltinError } from './builtins/builtin.ts';
 import { Kept } from './kept.ts';
-import type { Nondeterminism } from './nondeterminism.ts';
+import { type Nondeterminism, replyKey, Unanswered } from './nondeterminism.ts';
 import { readValue } from './values/read-value.ts';
 import type { Value } from './values/value.ts';
 import { writeJson, writeValue } from './values/write-value.ts';
@@ -64,10 +65,14 @@ export class BuiltinHost implements BuiltinContext {
 
   begin(given: Nondeterminism | undefined): void {
     this.#given = given;
-    this.#units = 0;
-    this.#checkAt = unitsPerCheck;
+    const spent = given?.spent;
+    this.#units = spent?.units ?? 0;
+    this.#checkAt = this.#units + unitsPerCheck;
     this.#endsMs = this.#time.monotonicMs() + this.#time.budgetMs;
     this.#beganCpuMs = this.#time.threadCpuMs();
+    if (spent === undefined) return;
+    this.#endsMs -= spent.cpuMs;
+    this.#beganCpuMs -= spent.cpuMs;
   }
 
   /** What happens between evaluations, such as loading data, has no budget. */
@@ -91,7 +96,7 @@ export class BuiltinHost implements BuiltinContext {
     const operands = addresses.map((address) => readValue(instance.dumpValue(address)));
     const result = this.#resultOf(hosted.builtin, operands);
     this.checkTime();
-    if (hosted.recorded) this.#record(hosted.name, operands, result);
+    if (hosted.recorded && result !== undefined) this.record(hosted.name, writeJson(operands), result);
     if (result === undefined) return 0;
     return typeof result === 'string' && !result.isWellFormed()
       ? instance.parseBytes(result)
@@ -107,16 +112,38 @@ export class BuiltinHost implements BuiltinContext {
     }
   }
 
-  #record(name: string, operands: readonly Value[], result: Value | undefined): void {
+  record(name: string, shownText: string, result: Value): void {
     const given = this.#given;
-    if (given === undefined || result === undefined) return;
+    if (given === undefined) return;
     given.drawn ??= new Map();
     let results = given.drawn.get(name);
     if (results === undefined) {
       results = new Map();
       given.drawn.set(name, results);
     }
-    results.set(writeJson(operands), writeJson(result));
+    results.set(shownText, writeJson(result));
+  }
+
+  reply(name: OutsideBuiltin, shownText: string, question: Question): Reply {
+    const given = this.#known();
+    const key = replyKey(name, shownText);
+    const reply = given.replies?.get(key);
+    if (reply !== undefined) return reply;
+    if (given.isAsking === true) {
+      given.spent = { cpuMs: this.#time.threadCpuMs() - this.#beganCpuMs, units: this.#units };
+      throw new Unanswered(key, question);
+    }
+    given.missed ??= [];
+    given.missed.push(`${name} ${question.kind === 'http' ? `${question.method} ${question.url}` : question.name}`);
+    return { kind: 'failed', why: 'network', message: 'nobody outside is asked here, and no reply is at hand' };
+  }
+
+  withheld(secret: string): string {
+    const given = this.#known();
+    given.withheld ??= new Map();
+    const number = given.withheld.get(secret) ?? given.withheld.size + 1;
+    given.withheld.set(secret, number);
+    return `withheld ${number}`;
   }
 
   get nowNs(): bigint {

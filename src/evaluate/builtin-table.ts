@@ -3,14 +3,7 @@ import type { HostedBuiltin } from './builtin-host.ts';
 import type { Builtin, BuiltinFamily } from './builtins/builtin.ts';
 
 /** What answers differently from call to call: kept in the record, so that a replay comes to the same. */
-const recorded: ReadonlySet<string> = new Set([
-  'http.send',
-  'net.lookup_ip_addr',
-  'opa.runtime',
-  'rand.intn',
-  'time.now_ns',
-  'uuid.rfc4122',
-]);
+const recorded: ReadonlySet<string> = new Set(['opa.runtime', 'rand.intn', 'time.now_ns', 'uuid.rfc4122']);
 
 /** Each family is loaded when the first bundle needs one of its builtins: most policies need few, and some are large. */
 const families: readonly { readonly names: readonly string[]; readonly load: () => Promise<BuiltinFamily> }[] = [
@@ -105,6 +98,10 @@ const families: readonly { readonly names: readonly string[]; readonly load: () 
     load: async () => (await import('./builtins/numbers.ts')).builtins,
   },
   {
+    names: ['http.send', 'net.lookup_ip_addr'],
+    load: async () => (await import('./builtins/outside.ts')).builtins,
+  },
+  {
     names: [
       'glob.quote_meta',
       'regex.find_n',
@@ -183,37 +180,56 @@ const families: readonly { readonly names: readonly string[]; readonly load: () 
   },
 ];
 
-/** What would make every request wait for something outside, or differ from one machine to the next. */
+/** What would make a decision wait for somebody outside, or differ from one machine to the next. */
 const refused: Readonly<Record<string, string>> = {
   'http.send':
-    'it would hold the gate while a server answers; send what it fetches as a signal, or put it into the bundle as data',
+    'it would wait for a server; send what it fetches as a signal, or put it into the bundle as data, or allow it with decision.builtins.http_send',
   'net.lookup_ip_addr':
-    'it would hold the gate while a name server answers; compare names, or put the addresses into the bundle as data',
+    'it would wait for a name server; compare names, or put the addresses into the bundle as data, or allow it with decision.builtins.lookup_ip_addr',
   'opa.runtime': 'there is no OPA around the policy; the sidecar says what it is in input.environment.sidecar',
 };
+
+/** A policy calls what it may not call here, or what nobody here knows. */
+export class BuiltinRefused extends BundleRefused {
+  readonly builtin: string;
+  readonly id: number;
+  readonly why: string;
+
+  constructor(builtin: string, id: number, why: string, rules: readonly string[] = []) {
+    super(`the policy calls ${builtin}${rules.length === 0 ? '' : ` in ${rules.join(', ')}`}: ${why}`);
+    this.builtin = builtin;
+    this.id = id;
+    this.why = why;
+  }
+}
 
 /**
  * The functions behind a module's calls, by the number it gives them.
  *
  * @param handedIn builtins that the operator allows beside OPA's own, by name; they come first
- * @throws BundleRefused for a builtin that nobody here can answer: when a bundle is activated, never at a request
+ * @param outside those that ask somebody outside and are allowed
+ * @throws BuiltinRefused for a builtin that nobody here may answer: when a bundle is activated, never at a request
  */
 export async function builtinTable(
   needed: ReadonlyMap<string, number>,
   handedIn: ReadonlyMap<string, Builtin>,
+  outside: readonly string[],
 ): Promise<ReadonlyMap<number, HostedBuiltin>> {
   const table = new Map<number, HostedBuiltin>();
   for (const [name, id] of needed) {
-    const builtin = handedIn.get(name) ?? (await find(name));
-    table.set(id, { name, builtin, recorded: recorded.has(name) });
+    const builtin = handedIn.get(name) ?? (await find(name, id, outside));
+    // Those of ours note by themselves what was asked and what came back.
+    const isRecorded = recorded.has(name) || (handedIn.has(name) && Object.hasOwn(refused, name));
+    table.set(id, { name, builtin, recorded: isRecorded });
   }
   return table;
 }
 
-async function find(name: string): Promise<Builtin> {
-  if (Object.hasOwn(refused, name)) throw new BundleRefused(`the policy calls ${name}: ${refused[name]}`);
+async function find(name: string, id: number, outside: readonly string[]): Promise<Builtin> {
+  const why = Object.hasOwn(refused, name) && !outside.includes(name) ? refused[name] : undefined;
+  if (why !== undefined) throw new BuiltinRefused(name, id, why);
   const family = families.find(({ names }) => names.includes(name));
   const builtin = family === undefined ? undefined : (await family.load())[name];
-  if (builtin === undefined) throw new BundleRefused(`the policy calls ${name}, a builtin that is not known here`);
+  if (builtin === undefined) throw new BuiltinRefused(name, id, 'a builtin that is not known here');
   return builtin;
 }

@@ -7,7 +7,17 @@ export const fuelSpentId = -1;
 /** Handed to it before an instruction that may take long by itself. */
 export const bulkId = -2;
 
-const sections = { type: 1, import: 2, function: 3, table: 4, memory: 5, global: 6, export: 7, start: 8, code: 10 };
+export const sections = {
+  type: 1,
+  import: 2,
+  function: 3,
+  table: 4,
+  memory: 5,
+  global: 6,
+  export: 7,
+  start: 8,
+  code: 10,
+};
 /** The order that the sections stand in (WebAssembly core specification, 5.5.2); 12 is the data count. */
 const sectionOrder = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 10, 11];
 /** Enough for a module's start function; while that runs, the host cannot reach the counter to fill it up. */
@@ -368,7 +378,7 @@ type Instruction =
 const other: Instruction = { kind: 'other' };
 
 /** Reads over one instruction and its immediates. */
-function readInstruction(reader: Reader): Instruction {
+export function readInstruction(reader: Reader): Instruction {
   const opcode = reader.byte();
   // 0x45 to 0xc4 are comparisons, arithmetic and conversions: operands on the stack only.
   if (opcode >= 0x45 && opcode <= 0xc4) return other;
@@ -462,7 +472,7 @@ function readPrefixed(reader: Reader): Instruction {
   }
 }
 
-function readSections(wasm: Uint8Array): Map<number, Uint8Array> {
+export function readSections(wasm: Uint8Array): Map<number, Uint8Array> {
   const reader = new Reader(wasm);
   if (!magic.every((byte) => reader.byte() === byte)) throw new BundleRefused('policy.wasm is no WebAssembly 1 module');
   const found = new Map<number, Uint8Array>();
@@ -477,7 +487,7 @@ function readSections(wasm: Uint8Array): Map<number, Uint8Array> {
   return found;
 }
 
-function readImports(section: Uint8Array | undefined): { functions: readonly string[]; globals: number } {
+export function readImports(section: Uint8Array | undefined): { functions: readonly string[]; globals: number } {
   const functions: string[] = [];
   let globals = 0;
   if (section === undefined) return { functions, globals };
@@ -546,7 +556,7 @@ function leb(value: number): readonly number[] {
 }
 
 /** Reads forward and never past the end. */
-class Reader {
+export class Reader {
   readonly #bytes: Uint8Array;
   at = 0;
 

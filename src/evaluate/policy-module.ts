@@ -1,9 +1,11 @@
 import type { BundleRevision } from '../domain/bundle.ts';
 import { BundleRefused, Undecided } from '../domain/errors.ts';
+import type { OutsideBuiltin } from '../domain/outside.ts';
 import { BuiltinHost, type EvaluationTime } from './builtin-host.ts';
 import { builtinTable } from './builtin-table.ts';
 import type { Builtin } from './builtins/builtin.ts';
-import type { Nondeterminism } from './nondeterminism.ts';
+import { namingRules } from './calling-rules.ts';
+import { type Nondeterminism, Unanswered } from './nondeterminism.ts';
 import { buildImage, canStartAgain, copyImage, type PolicyImage } from './policy-image.ts';
 import { PolicyInstance } from './policy-instance.ts';
 import { jsonOfResult, NotOneResult } from './result-set.ts';
@@ -19,6 +21,8 @@ export interface PolicyLimits extends EvaluationTime {
   /** Beyond the data, in pages of 64 KiB; past it the module's own allocator fails and the decision stays closed. */
   readonly memoryPages: number;
   readonly resultBytes: number;
+  /** Builtins that ask somebody outside and are allowed; left out: none, and a policy that needs one is refused. */
+  readonly outside?: readonly OutsideBuiltin[];
 }
 
 export interface PolicySource {
@@ -64,7 +68,7 @@ export class PolicyModule {
   static async load(source: PolicySource, limits: PolicyLimits, host?: PolicyHost): Promise<PolicyModule> {
     const data = new Uint8Array(Buffer.from(source.dataText, 'utf8'));
     const image = await buildImage(source.wasm, data, limits.memoryPages);
-    return PolicyModule.of(image, source.revision, limits, host);
+    return namingRules(source.wasm, () => PolicyModule.of(image, source.revision, limits, host));
   }
 
   /**
@@ -88,7 +92,7 @@ export class PolicyModule {
       if (cause instanceof BundleRefused) throw cause;
       throw new BundleRefused(`policy.wasm does not start: ${messageOf(cause)}`, { cause });
     }
-    host.serve(await builtinTable(needed, builtins ?? new Map()));
+    host.serve(await builtinTable(needed, builtins ?? new Map(), limits.outside ?? []));
     return policy;
   }
 
@@ -100,6 +104,7 @@ export class PolicyModule {
    * @returns the entrypoint's value as JSON text; undefined where the policy defines none, or has no such entrypoint
    * @throws Undecided `policy_failed` for whatever leaves the module as an exception, `policy_result_invalid` for a
    *   result over the limit or one that is no single value, `policy_budget_spent` for work that did not end
+   * @throws Unanswered for a question outside that has no reply yet, if that is what `given` says of such
    */
   evaluate(entrypoint: string, input: string, given?: Nondeterminism): string | undefined {
     const id = this.entrypoints.get(entrypoint);
@@ -133,7 +138,7 @@ export class PolicyModule {
       result = instance.evaluate(id, input, 'rego');
     } catch (cause) {
       this.#prepareSpare();
-      if (cause instanceof Undecided) throw cause;
+      if (cause instanceof Undecided || cause instanceof Unanswered) throw cause;
       throw new Undecided('policy_failed', `the policy module threw: ${messageOf(cause)}`, { cause });
     } finally {
       this.#host.end();

@@ -33,6 +33,16 @@ export const metric = {
     help: 'Evaluations that spent their budget, by entrypoint.',
     labelNames: ['entrypoint'],
   },
+  outsideQuestions: {
+    name: 'postern_outside_questions_total',
+    help: 'What policies asked outside while they decided, by builtin and result; "refused": configuration does not allow it.',
+    labelNames: ['builtin', 'result'],
+  },
+  outsideWaiting: {
+    name: 'postern_outside_waiting',
+    help: 'Decisions that wait for somebody outside.',
+    labelNames: [],
+  },
   rejected: {
     name: 'postern_rejected_total',
     help: 'Requests that were refused without being judged, by code.',

@@ -3,6 +3,7 @@ import type { PolicyCatalogue } from '../domain/bundle.ts';
 import { type Decision, effectOf } from '../domain/decision.ts';
 import { type ErrorCode, publicMessages } from '../domain/errors.ts';
 import type { Facts } from '../domain/facts.ts';
+import type { OutsideBuiltin } from '../domain/outside.ts';
 import { ageBuckets, durationBuckets, metric } from './metric-names.ts';
 import { CounterTally, type Described, type HistogramRow, HistogramTally } from './tally.ts';
 
@@ -12,6 +13,7 @@ export interface Gauges {
   readonly grantsActive: () => number;
   readonly journalPendingBytes: () => number;
   readonly inFlight: () => number;
+  readonly outsideWaiting: () => number;
   readonly logLinesDropped: () => number;
 }
 
@@ -39,6 +41,7 @@ export class Metrics {
   readonly #signals = this.#counter(metric.signalsReceived);
   readonly #attestations = this.#counter(metric.attestationsReceived);
   readonly #overruns = this.#counter(metric.overruns);
+  readonly #outsideQuestions = this.#counter(metric.outsideQuestions);
   readonly #activations = this.#counter(metric.bundleActivations);
   readonly #bundleRequests = this.#counter(metric.bundleRequests);
   readonly #bundleKeepFailures = this.#counter(metric.bundleKeepFailures);
@@ -109,6 +112,10 @@ export class Metrics {
     this.#overruns.inc({ entrypoint });
   }
 
+  outsideAsked(builtin: OutsideBuiltin, result: 'answered' | 'failed' | 'refused'): void {
+    this.#outsideQuestions.inc({ builtin, result });
+  }
+
   rejected(why: ErrorCode): void {
     this.#rejected.add(why);
   }
@@ -162,6 +169,7 @@ export class Metrics {
     });
     this.#gauge(metric.grantsActive, (gauge) => gauge.set(gauges.grantsActive()));
     this.#gauge(metric.journalPending, (gauge) => gauge.set(gauges.journalPendingBytes()));
+    this.#gauge(metric.outsideWaiting, (gauge) => gauge.set(gauges.outsideWaiting()));
     this.#gauge(metric.inFlight, (gauge) => gauge.set(gauges.inFlight()));
     this.#gauge(metric.logDropped, (gauge) => gauge.set(gauges.logLinesDropped()));
   }

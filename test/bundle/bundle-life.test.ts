@@ -372,6 +372,44 @@ describe('B13 a bundle’s own samples', () => {
   });
 });
 
+describe('samples of a policy that asks outside', () => {
+  const url = 'http://192.0.2.1/list';
+  const operands = JSON.stringify([{ url, method: 'get' }]);
+  const reply = { status: '200 OK', status_code: 200, headers: {}, raw_body: '{"blocked":false}' };
+  const headers = { 'content-type': ['application/json'] };
+  const sampleWith = (cache?: object, effect = 'allow'): object => ({
+    name: 'asks',
+    entrypoint: 'blocked/decision',
+    input: { context: { request: { method: 'get', url } } },
+    expect: { effect },
+    ...(cache && { nd_builtin_cache: cache }),
+  });
+
+  async function given(...samples: readonly object[]): Promise<string | undefined> {
+    await reopened({ policyLimits: { ...policyLimits, outside: ['http.send', 'net.lookup_ip_addr'] } });
+    const files = await filesOf(await compilePolicy('outside', ['authz/decision', 'blocked/decision']));
+    source.give(archiveOf({ ...files, 'samples.json': JSON.stringify(samples) }));
+    await slot.reload();
+    return message();
+  }
+
+  it('are answered by the replies in them, and nobody is asked', async () => {
+    expect(await given(sampleWith({ 'http.send': { [operands]: { ...reply, headers } } }))).toBeUndefined();
+    const blocked = { ...reply, headers, raw_body: '{"blocked":true}' };
+    expect(await given(sampleWith({ 'http.send': { [operands]: blocked } }, 'deny'))).toBeUndefined();
+    expect(await given(sampleWith({ 'http.send': { [operands]: blocked } }))).toContain(
+      'the sample "asks" is answered',
+    );
+  });
+
+  it('are refused where a reply is missing, or cannot be read', async () => {
+    expect(await given(sampleWith())).toBe(
+      `the sample "asks" asks http.send GET ${url}, for which its nd_builtin_cache holds no reply`,
+    );
+    expect(await given(sampleWith({ 'http.send': { 'no JSON': reply } }))).toContain('operands that are no JSON');
+  });
+});
+
 describe('B05 an entrypoint that was there before', () => {
   it('is missed, unless the bundle says that it is gone on purpose', async () => {
     const files = await listedFiles();

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { readBundle } from '../../src/bundle/read-bundle.ts';
 import { type Flip, Shadow, type ShadowOptions } from '../../src/bundle/shadow.ts';
 import { bundleRevision } from '../../src/domain/bundle.ts';
+import type { Reply } from '../../src/domain/outside.ts';
 import type { Seen } from '../../src/domain/seen.ts';
 import { epochMs } from '../../src/domain/time.ts';
 import { buildImage, type PolicyImage } from '../../src/evaluate/policy-image.ts';
@@ -121,6 +122,54 @@ describe('a shadow bundle', () => {
     shadow.see(seen('a', 'deny'));
     await eventually(() => flips.length === 2);
     expect(flips[1]?.to).toMatchObject({ effect: 'allow', revision: 'next' });
+  });
+});
+
+describe('a shadow bundle that asks outside', () => {
+  const url = 'http://192.0.2.1/';
+  const input = JSON.stringify({ context: { requests: [{ method: 'get', url }] } });
+  const key = `http.send ${JSON.stringify([{ method: 'get', url }])}`;
+  const reply = (body: string): Reply => ({
+    kind: 'response',
+    status: '200 OK',
+    statusCode: 200,
+    headers: { 'content-type': ['application/json'] },
+    body: Buffer.from(body),
+  });
+
+  beforeEach(async () => {
+    await shadow.close();
+    shadow = shadowWith({
+      limits: {
+        memoryPages: 1_024,
+        resultBytes: 65_536,
+        budgetMs: 1_000,
+        outside: ['http.send', 'net.lookup_ip_addr'],
+      },
+    });
+    shadow.use(await imageOf(await compilePolicy('outside', ['authz/decision'])), shadowed);
+  });
+
+  it('is told what the decision was told, and asks nobody', async () => {
+    const allowed = { outcome: { text: '{"effect":"allow"}' } };
+    shadow.see(seen('a', '', { input, ...allowed, replies: new Map([[key, reply('{"yes":true}')]]) }));
+    shadow.see(seen('b', '', { input, ...allowed, replies: new Map([[key, reply('{"yes":false}')]]) }));
+    await eventually(() => results.length === 2);
+    expect(results).toEqual(['same', 'flip']);
+    expect(flips[0]).toMatchObject({ decisionId: 'decision-b', to: { effect: 'deny' } });
+  });
+
+  it('is not compared where it asks what the decision did not', async () => {
+    shadow.see(seen('a', 'allow', { input }));
+    shadow.see(seen('b', 'allow', { input, replies: new Map([['http.send []', reply('')]]) }));
+    await eventually(() => results.length === 2);
+    expect([results, flips]).toEqual([['dropped', 'dropped'], []]);
+  });
+
+  it('takes no more replies than it has room for', () => {
+    const large = new Map([[key, reply(' '.repeat(9_000_000))]]);
+    shadow.see(seen('a', 'allow', { input, replies: large }));
+    expect(results).toEqual(['dropped']);
   });
 });
 

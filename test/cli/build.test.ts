@@ -41,11 +41,11 @@ const sound = {
   'policies/printing/data.json': soundData,
 };
 
-async function run(files: Readonly<Record<string, string>>) {
+async function run(files: Readonly<Record<string, string>>, more: readonly string[] = []) {
   const directory = policyDirectory(files);
   made.push(directory);
   const { effects, said } = fakeEffects({}, { env: { ...process.env, OPA: opa }, directory: output });
-  const code = await build([directory, '--output', 'bundles/mine.tar.gz'], effects);
+  const code = await build([directory, '--output', 'bundles/mine.tar.gz', ...more], effects);
   return { code, ...said };
 }
 
@@ -105,7 +105,9 @@ decision := {"effect": "${effect}", "constraints": {"read_only": true}}
     );
     const { code, err } = await run({ ...sound, 'policies/printing/policy.rego': asking });
     expect(code).toBe(1);
-    expect(err).toContain('the bundle would be refused: the policy calls http.send');
+    expect(err).toContain('the bundle would be refused: the policy calls http.send in data.policies.printing.met: ');
+    const allowed = await run({ ...sound, 'policies/printing/policy.rego': asking }, ['--allow', 'http.send']);
+    expect([allowed.code, allowed.err]).toEqual([0, '']);
   }, 60_000);
 
   it('says when it cannot write', async () => {
@@ -118,6 +120,7 @@ decision := {"effect": "${effect}", "constraints": {"read_only": true}}
     [['rego'], '--output FILE'],
     [['rego', 'more', '--output', 'x'], 'unexpected argument'],
     [['rego', '--ouput', 'x'], "Unknown option '--ouput'"],
+    [['rego', '--output', 'x', '--allow', 'opa.runtime'], '--allow takes http.send or net.lookup_ip_addr'],
   ])('is told how it is called with %j', async (args, message) => {
     await expect(build(args, fakeEffects().effects)).rejects.toThrow(message);
   });

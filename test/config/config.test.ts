@@ -61,6 +61,7 @@ describe('a configuration that names only what it must', () => {
         entrypoint: 'authz/decision',
         relays: [],
         reasons: 'remedies',
+        builtins: { calls: 4, wait_ms: 2_000, in_flight: 32 },
         limits: {
           body_bytes: 1_048_576,
           depth: 64,
@@ -533,6 +534,31 @@ describe('rules across members', () => {
     expect(faultsOf(limitsOf(32 * 1024 * 1024, 64))).toEqual([]);
     expect(faultsOf(limitsOf(32 * 1024 * 1024, 65))).toEqual([
       expect.stringMatching(/^decision\.limits: body_bytes times in_flight/),
+    ]);
+  });
+
+  it.each([
+    [{ http_send: {} }, 'decision.builtins.http_send.origins: at least one is needed'],
+    [{ lookup_ip_addr: { names: [] } }, 'decision.builtins.lookup_ip_addr.names: at least one is needed'],
+    [{ http_send: { origins: ['https://a.example/path'] } }, 'decision.builtins.http_send.origins[0]: '],
+    [{ http_send: { origins: ['https://a.example:443'] } }, 'decision.builtins.http_send.origins[0]: '],
+    [{ http_send: { origins: ['https://*.a.example', 'a.example'] } }, 'decision.builtins.http_send.origins[1]: '],
+    [{ http_send: { origins: ['http://a.example'], hosts: [] } }, 'decision.builtins.http_send.hosts: '],
+    [{ lookup_ip_addr: { names: ['A.example'] } }, 'decision.builtins.lookup_ip_addr.names[0]: '],
+    [
+      { lookup_ip_addr: { names: ['a'] }, in_flight: 512 },
+      'decision.builtins.in_flight: not less than decision.limits',
+    ],
+  ])('say whom policies may ask: %j', (builtins, fault) => {
+    expect(faultsOf(having({ 'decision.builtins': builtins }))).toEqual([expect.stringContaining(fault)]);
+  });
+
+  it('take any server that is named whole, and bound what all answers take of memory together', () => {
+    const origins = ['https://a.example:8443', 'http://[::1]:8080', 'http://169.254.169.254'];
+    const largest = { http_send: { origins, response_bytes: 4_194_304 }, calls: 16 };
+    expect(faultsOf(having({ 'decision.builtins': { ...largest, in_flight: 32 } }))).toEqual([]);
+    expect(faultsOf(having({ 'decision.builtins': { ...largest, in_flight: 33 } }))).toEqual([
+      expect.stringMatching(/^decision\.builtins: response_bytes times calls times in_flight/),
     ]);
   });
 

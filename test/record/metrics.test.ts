@@ -91,6 +91,7 @@ describe('the exposition', () => {
         grantsActive: () => 1,
         journalPendingBytes: () => 0,
         inFlight: () => 1,
+        outsideWaiting: () => 0,
         logLinesDropped: () => 0,
       });
       bed.metrics.signalReceived('mdm', 'device', 'changed');
@@ -135,6 +136,7 @@ describe('the exposition', () => {
       grantsActive: () => 0,
       journalPendingBytes: () => 0,
       inFlight: () => 0,
+      outsideWaiting: () => 0,
       logLinesDropped: () => 0,
     });
     const { series } = parsed(await metrics.registry.metrics());
@@ -152,6 +154,7 @@ describe('the exposition', () => {
       grantsActive: () => 0,
       journalPendingBytes: () => 0,
       inFlight: () => 0,
+      outsideWaiting: () => 0,
       logLinesDropped: () => 0,
     });
     expect(

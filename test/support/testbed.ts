@@ -5,6 +5,7 @@ import { authorize, type Parts, type ServingBundle } from '../../src/authorize.t
 import { readBundle } from '../../src/bundle/read-bundle.ts';
 import type { Attestation } from '../../src/domain/attestation.ts';
 import { RequestRefused, type SidecarError, Undecided } from '../../src/domain/errors.ts';
+import { type Outside, type OutsideBuiltin, outsideBuiltins } from '../../src/domain/outside.ts';
 import type { Answer, RawRequest, Surface, Via } from '../../src/domain/request.ts';
 import { enricher } from '../../src/enrich/enrich.ts';
 import { PolicyModule } from '../../src/evaluate/policy-module.ts';
@@ -53,10 +54,12 @@ export interface TestbedOptions {
   readonly reasons?: ReasonDetail;
   readonly pendingBytesMax?: number;
   readonly via?: Via;
+  /** Whom the policy may ask; it is loaded with what that takes. */
+  readonly outside?: Outside;
 }
 
-export async function loadPolicy(bundle: Uint8Array): Promise<PolicyModule> {
-  return PolicyModule.load(await readBundle(bundle, archiveLimits), policyLimits);
+export async function loadPolicy(bundle: Uint8Array, outside: readonly OutsideBuiltin[] = []): Promise<PolicyModule> {
+  return PolicyModule.load(await readBundle(bundle, archiveLimits), { ...policyLimits, outside });
 }
 
 /** A well-formed request, as text. */
@@ -122,6 +125,7 @@ export class Testbed {
         if (this.bundle === undefined) throw new Undecided('no_bundle', 'the test took it away');
         return this.bundle;
       },
+      ...(options.outside !== undefined && { outside: options.outside }),
       grants: this.grants,
       recorder,
       respond: { reasons: options.reasons ?? 'remedies', realm: 'test' },
@@ -145,7 +149,10 @@ export class Testbed {
   static async open(options: TestbedOptions = {}): Promise<Testbed> {
     const policy =
       options.policyModule ??
-      (await loadPolicy(await compilePolicy(options.policy ?? 'allow', options.entrypoints ?? ['authz/decision'])));
+      (await loadPolicy(
+        await compilePolicy(options.policy ?? 'allow', options.entrypoints ?? ['authz/decision']),
+        options.outside === undefined ? [] : outsideBuiltins,
+      ));
     const directory = await mkdtemp(join(tmpdir(), 'testbed-'));
     const made: { testbed?: Testbed } = {};
     const decisionLog = await DecisionLog.open({

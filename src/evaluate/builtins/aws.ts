@@ -6,39 +6,8 @@ import { utc } from '../go/zones.ts';
 import { bytesOf } from '../values/text.ts';
 import { compareStrings, RegoObject, type Value } from '../values/value.ts';
 import { BuiltinError, type BuiltinFamily } from './builtin.ts';
+import { requestMembers } from './http-request.ts';
 import { booleanOperand, int64Of, numberOperand, objectOperand, stringOperand } from './operands.ts';
-
-/** Every member that a request of http.send may have. */
-const requestMembers: ReadonlySet<Value> = new Set([
-  'method',
-  'url',
-  'body',
-  'enable_redirect',
-  'force_json_decode',
-  'force_yaml_decode',
-  'headers',
-  'raw_body',
-  'tls_use_system_certs',
-  'tls_ca_cert',
-  'tls_ca_cert_file',
-  'tls_ca_cert_env_variable',
-  'tls_client_cert',
-  'tls_client_cert_file',
-  'tls_client_cert_env_variable',
-  'tls_client_key',
-  'tls_client_key_file',
-  'tls_client_key_env_variable',
-  'tls_insecure_skip_verify',
-  'tls_server_name',
-  'timeout',
-  'cache',
-  'force_cache',
-  'force_cache_duration_seconds',
-  'raise_error',
-  'caching_mode',
-  'max_retry_attempts',
-  'cache_ignored_headers',
-]);
 
 /** What a proxy may change on the way is not signed. */
 const unsigned: ReadonlySet<string> = new Set(['authorization', 'user-agent', 'x-amzn-trace-id']);

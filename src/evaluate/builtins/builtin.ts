@@ -1,3 +1,4 @@
+import type { OutsideBuiltin, Question, Reply } from '../../domain/outside.ts';
 import type { Charge } from '../charge.ts';
 import type { Value } from '../values/value.ts';
 
@@ -21,6 +22,17 @@ export interface BuiltinContext {
   /** What was made from a text before (a compiled pattern, a parsed schema), or is made now and kept for a while. */
   kept<T>(kind: string, text: string, make: () => T): T;
   readonly charge: Charge;
+  /**
+   * What came of a question to somebody outside; within one decision the same question has the same reply.
+   *
+   * @param shownText the operands as JSON text, as the record may show them
+   * @throws Unanswered where the reply has to be waited for
+   */
+  reply(name: OutsideBuiltin, shownText: string, question: Question): Reply;
+  /** For `nd_builtin_cache`: what the call came to, a failure too, so that a replay comes to the same. */
+  record(name: OutsideBuiltin, shownText: string, result: Value): void;
+  /** What stands in the record for a text that must not: the same for the same text, within one decision. */
+  withheld(secret: string): string;
 }
 
 /** All builtins of one family by the names OPA gives them. */

@@ -1,0 +1,117 @@
+import { Undecided } from '../domain/errors.ts';
+import type { Conversation, Outside, OutsideBuiltin, Question, Reply } from '../domain/outside.ts';
+import { exchange, type HttpRules } from './http-exchange.ts';
+import { Names, type Resolve } from './names.ts';
+
+export interface AskerOptions {
+  /** Undefined: no server is asked. */
+  readonly http: HttpRules | undefined;
+  /** Undefined: no name is looked up. */
+  readonly lookup: { readonly names: ReadonlySet<string>; readonly timeoutMs: number } | undefined;
+  /** Of one decision. */
+  readonly questionsMax: number;
+  readonly waitMs: number;
+  /** Decisions that wait at one time. */
+  readonly inFlightMax: number;
+  readonly resolve?: Resolve;
+  readonly asked: (builtin: OutsideBuiltin, result: 'answered' | 'failed' | 'refused') => void;
+}
+
+/**
+ * Asks servers and name servers what policies want to know of them, off the way of every other request: those that wait
+ * are few, each waits for so long and no longer, and only whom configuration names is ever connected to.
+ */
+export class Asker implements Outside {
+  readonly #options: AskerOptions;
+  readonly #names: Names;
+  #inFlight = 0;
+
+  constructor(options: AskerOptions) {
+    this.#options = options;
+    this.#names = new Names(options.resolve);
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  begin(): Conversation {
+    const { inFlightMax, questionsMax, waitMs } = this.#options;
+    // Never a queue: who waits in one waits for others' servers.
+    if (this.#inFlight >= inFlightMax)
+      throw new Undecided('outside_unavailable', `${inFlightMax} decisions wait for somebody outside already`);
+    this.#inFlight += 1;
+    const over = new AbortController();
+    const timer = setTimeout(() => {
+      over.abort(new Undecided('outside_unavailable', `the decision waited ${waitMs} ms for somebody outside`));
+    }, waitMs);
+    let asked = 0;
+    return {
+      ask: async (question) => {
+        asked += 1;
+        if (asked > questionsMax)
+          throw new Undecided('policy_budget_spent', `the decision asked outside more than ${questionsMax} times`);
+        over.signal.throwIfAborted();
+        return this.#ask(question, over.signal);
+      },
+      end: () => {
+        clearTimeout(timer);
+        this.#inFlight -= 1;
+      },
+    };
+  }
+
+  /** @throws what the decision's own end gives for a reason */
+  async #ask(question: Question, over: AbortSignal): Promise<Reply> {
+    const builtin = question.kind === 'http' ? 'http.send' : 'net.lookup_ip_addr';
+    let result: 'answered' | 'failed' | 'refused' = 'failed';
+    try {
+      const reply = await this.#within(this.#timeoutMs(question), over, (signal) => this.#send(question, signal));
+      if (reply.kind !== 'failed' || reply.why === 'not_found') result = 'answered';
+      else if (reply.why === 'refused') result = 'refused';
+      return reply;
+    } finally {
+      this.#options.asked(builtin, result);
+    }
+  }
+
+  async #within(ms: number, over: AbortSignal, work: (signal: AbortSignal) => Promise<Reply>): Promise<Reply> {
+    const late = new AbortController();
+    const end = (): void => late.abort(over.reason);
+    const timer = setTimeout(end, ms);
+    over.addEventListener('abort', end, { once: true });
+    try {
+      return await work(late.signal);
+    } catch (cause) {
+      over.throwIfAborted();
+      if (!late.signal.aborted) throw cause;
+      return { kind: 'failed', why: 'network', message: `no whole answer within ${ms} ms` };
+    } finally {
+      clearTimeout(timer);
+      over.removeEventListener('abort', end);
+    }
+  }
+
+  #timeoutMs(question: Question): number {
+    const { http, lookup } = this.#options;
+    const allowedMs = (question.kind === 'http' ? http : lookup)?.timeoutMs ?? 0;
+    return question.kind === 'http' ? Math.min(question.timeoutMs ?? allowedMs, allowedMs) : allowedMs;
+  }
+
+  async #send(question: Question, signal: AbortSignal): Promise<Reply> {
+    const { http, lookup } = this.#options;
+    if (question.kind === 'http')
+      return http === undefined
+        ? { kind: 'failed', why: 'refused', message: 'no server may be asked' }
+        : exchange(question, http, this.#names, signal);
+    if (lookup?.names.has(question.name.toLowerCase()) !== true)
+      return {
+        kind: 'failed',
+        why: 'refused',
+        message: 'the name is not among decision.builtins.lookup_ip_addr.names',
+      };
+    const looked = await this.#names.lookup(question.name, signal);
+    if (looked.kind === 'failed') return looked;
+    return { kind: 'addresses', addresses: [...new Set(looked.addresses.map(({ address }) => address))].sort() };
+  }
+}
