@@ -90,7 +90,10 @@ function responseTo(url: URL, body: Uint8Array, options: RequestOptions): Promis
     const fail = (cause?: unknown): void => reject(failedAs('the server did not answer', cause));
     try {
       const request = (url.protocol === 'https:' ? requestTls : requestPlain)(url, options);
-      request.on('response', resolve);
+      request.on('response', (response) => {
+        request.off('close', fail);
+        resolve(response);
+      });
       request.on('error', fail);
       request.on('close', fail);
       request.end(body);
