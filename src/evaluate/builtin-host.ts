@@ -11,6 +11,8 @@ import { writeJson, writeValue } from './values/write-value.ts';
 /** Patterns and schemas of one bundle; what callers send beside them passes through. */
 const keptEntriesMax = 256;
 const keptTextMax = 65_536;
+/** Enough to say what is missing. */
+const missedMax = 8;
 /** Reading the clock costs about as much as this much work is worth. */
 const unitsPerCheck = 256;
 
@@ -134,7 +136,8 @@ export class BuiltinHost implements BuiltinContext {
       throw new Unanswered(key, question);
     }
     given.missed ??= [];
-    given.missed.push(`${name} ${question.kind === 'http' ? `${question.method} ${question.url}` : question.name}`);
+    if (given.missed.length < missedMax)
+      given.missed.push(`${name} ${question.kind === 'http' ? `${question.method} ${question.url}` : question.name}`);
     return { kind: 'failed', why: 'network', message: 'nobody outside is asked here, and no reply is at hand' };
   }
 

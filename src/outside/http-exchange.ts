@@ -130,13 +130,20 @@ function without(body: Uint8Array, { headers }: HttpQuestion): Readonly<Record<s
 }
 
 async function replyIn(response: IncomingMessage, bytesMax: number): Promise<Reply> {
+  // Copied, because a small one lies among others in Node's pool, all of which would go to another thread with it.
   const body = await bodyOf(response, bytesMax);
   const { statusCode = 0, statusMessage = '', headersDistinct } = response;
   const headers: Record<string, readonly string[]> = {};
   for (const [name, values] of Object.entries(headersDistinct)) {
     if (values !== undefined && !framing.has(name)) headers[name] = values;
   }
-  return { kind: 'response', status: `${statusCode} ${statusMessage}`.trimEnd(), statusCode, headers, body };
+  return {
+    kind: 'response',
+    status: `${statusCode} ${statusMessage}`.trimEnd(),
+    statusCode,
+    headers,
+    body: new Uint8Array(body),
+  };
 }
 
 function bodyOf(response: IncomingMessage, bytesMax: number): Promise<Buffer> {

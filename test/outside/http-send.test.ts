@@ -1,10 +1,18 @@
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { readBundle } from '../../src/bundle/read-bundle.ts';
+import type { Facts } from '../../src/domain/facts.ts';
+import type { Reply } from '../../src/domain/outside.ts';
+import { epochMs } from '../../src/domain/time.ts';
+import { evaluate } from '../../src/evaluate/evaluate.ts';
+import { type Nondeterminism, Unanswered } from '../../src/evaluate/nondeterminism.ts';
+import { PolicyModule } from '../../src/evaluate/policy-module.ts';
 import { Asker, type AskerOptions } from '../../src/outside/asker.ts';
 import { type AskedServer, askedServer, json, type Serve } from '../support/asked-server.ts';
 import { type Certificate, makeCertificate } from '../support/certificates.ts';
+import { compilePolicy } from '../support/compile-policy.ts';
 import { eventually } from '../support/eventually.ts';
-import { asked, Testbed } from '../support/testbed.ts';
+import { archiveLimits, asked, policyLimits, Testbed } from '../support/testbed.ts';
 
 const entrypoints = ['authz/decision', 'blocked/decision', 'outside/answer', 'outside/twice', 'outside/chain'];
 const opened: { close(): Promise<void> }[] = [];
@@ -367,6 +375,58 @@ describe('P09 a policy that asks too much', () => {
     expect(await decided(...requests)).toMatchObject({ decision: true });
     expect(await decided(...requests, get('/5'))).toEqual({ decision: false, code: 'policy_budget_spent' });
     expect(server.requests).toHaveLength(8);
+  });
+});
+
+describe('P09 a policy that asks for much', () => {
+  it('P09 sends a mebibyte, and no more', async () => {
+    const size = 1_048_576 - `${server.origin}/`.length;
+    const request = (length: number) => get('/', { method: 'post', raw_body: 'x'.repeat(length) });
+    expect(await decided(request(size))).toMatchObject({ decision: true });
+    expect(await decided(request(size + 1))).toEqual({ decision: false, code: 'policy_budget_spent' });
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it('P09 has one budget for all its evaluations', async () => {
+    const requests = ['/1', '/2', '/3', '/4'].map((path) => get(path));
+    const input = JSON.stringify({ context: { requests } });
+    const bundle = await readBundle(await compilePolicy('outside', ['authz/decision']), archiveLimits);
+    // Each look at the clocks takes its time.
+    let cpuMs = 0;
+    let wallMs = 0;
+    const clocks = {
+      monotonicMs: () => {
+        wallMs += 1_000;
+        return wallMs;
+      },
+      threadCpuMs: () => {
+        cpuMs += 1;
+        return cpuMs;
+      },
+    };
+    const policy = await PolicyModule.load(bundle, {
+      ...policyLimits,
+      ...clocks,
+      budgetMs: 12,
+      outside: ['http.send', 'net.lookup_ip_addr'],
+    });
+    const facts = { entrypoint: 'authz/decision', input, now: epochMs(0) } as Facts;
+    const asking: Nondeterminism = { now: epochMs(0), seed: 's', isAsking: true };
+    await expect(evaluate(policy, facts, asking, asker)).rejects.toMatchObject({ code: 'policy_budget_spent' });
+    const replies = new Map<string, Reply>();
+    const whole: Nondeterminism = { now: epochMs(0), seed: 's', isAsking: true, replies };
+    for (let missing = true; missing; ) {
+      try {
+        expect(policy.evaluate('authz/decision', input, { ...whole })).toContain('allow');
+        missing = false;
+      } catch (cause) {
+        if (!(cause instanceof Unanswered)) throw cause;
+        const body = Buffer.from('{"yes":true}');
+        const headers = { 'content-type': ['application/json'] };
+        replies.set(cause.key, { kind: 'response', status: '200 OK', statusCode: 200, headers, body });
+      }
+    }
+    expect(replies.size).toBe(4);
   });
 });
 

@@ -61,8 +61,8 @@ async function start(builtins: object, bundle: object = {}): Promise<void> {
   });
 }
 
-async function decided(): Promise<unknown> {
-  const requests = [{ method: 'get', url: server.origin, headers: { Authorization: 'Bearer CANARY' } }];
+async function decided(by = server): Promise<unknown> {
+  const requests = [{ method: 'get', url: by.origin, headers: { Authorization: 'Bearer CANARY' } }];
   const answer = await fetch(`http://${sidecar.addresses.decision}/access/v1/evaluation`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -78,10 +78,8 @@ async function control(path: string): Promise<string> {
   return answer.text();
 }
 
-const everything = () => ({
-  http_send: { origins: [server.origin] },
-  lookup_ip_addr: { names: ['localhost'] },
-});
+const names = { lookup_ip_addr: { names: ['localhost'] } };
+const everything = () => ({ http_send: { origins: [server.origin] }, ...names });
 
 describe('a sidecar whose policy asks outside', () => {
   it('serves no such bundle unless it is told to, and says which rules ask', async () => {
@@ -105,6 +103,23 @@ describe('a sidecar whose policy asks outside', () => {
     expect(metrics).toContain('postern_outside_questions_total{builtin="http.send",result="answered"} 1');
     expect(metrics).toContain('postern_outside_waiting 0');
     expect(server.requests).toHaveLength(1);
+  }, 60_000);
+
+  it('answers what waits before it stops', async () => {
+    const held: (() => void)[] = [];
+    const slow = await askedServer((_request, response) => held.push(() => json(response, { yes: true })));
+    try {
+      await start({ http_send: { origins: [slow.origin], timeout_ms: 60_000 }, ...names, wait_ms: 60_000 });
+      const waiting = decided(slow);
+      await eventually(() => held.length === 1);
+      const closed = sidecar.close(60_000);
+      for (const release of held) release();
+      expect(await waiting).toMatchObject({ decision: true });
+      await closed;
+      expect(await readFile(join(directory, 'decisions.jsonl'), 'utf8')).toContain('"effect":"allow"');
+    } finally {
+      await slow.close();
+    }
   }, 60_000);
 
   it('has decisions that replay to the same, with nobody asked', async () => {

@@ -80,6 +80,9 @@ const shownHeaders: ReadonlySet<string> = new Set([
   'user-agent',
 ]);
 
+/** Requests that wait are in memory, and what they ask stands in the record: no policy has to send more than it was asked. */
+const requestBytesMax = 1_048_576;
+
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** Of a header's value: what RFC 9110 section 5.5 allows, without bytes that are no ASCII. */
 const fieldValue = /^[\t\x20-\x7e]*$/;
@@ -102,7 +105,7 @@ export function httpQuestionOf(request: RegoObject): HttpQuestion {
     throw new BuiltinError('operand 1 missing required request parameters(s)');
   if (!token.test(method) || method === 'CONNECT') throw new BuiltinError('invalid method');
   for (const name of ['raise_error', 'force_json_decode', 'force_yaml_decode']) flagIn(request, name);
-  return {
+  const question: HttpQuestion = {
     kind: 'http',
     method,
     url: checkedUrl(url),
@@ -112,6 +115,15 @@ export function httpQuestionOf(request: RegoObject): HttpQuestion {
     timeoutMs: timeoutIn(request),
     tls: tlsIn(request),
   };
+  if (sizeOf(question) > requestBytesMax)
+    throw new Undecided('policy_budget_spent', `http.send: the request has more than ${requestBytesMax} bytes`);
+  return question;
+}
+
+/** In characters where it is text, which in what goes out this way are bytes. */
+function sizeOf({ url, headers, body, tls }: HttpQuestion): number {
+  const texts = [url, ...Object.entries(headers).flat(), ...Object.values(tls)];
+  return texts.reduce((sum, text) => sum + (typeof text === 'string' ? text.length : 0), body.length);
 }
 
 /** @returns the request with what must not stand in a record replaced */
