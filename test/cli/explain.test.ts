@@ -281,6 +281,11 @@ describe('a call that cannot be answered', () => {
       ['--event', 'request.json'],
       'request.json: no decision event, which has decision_id and path',
     ],
+    [
+      'an event whose questions cannot be read',
+      ['--event', 'cache.json'],
+      'cache.json: nd_builtin_cache has operands that are no JSON',
+    ],
     ['no events', ['--event', 'empty'], 'empty: no decision events'],
     ['a bundle that is none', ['request.json', '--bundle', 'x'], 'x: no such bundle'],
   ])('says why: %s', async (_, args, reason) => {
@@ -292,6 +297,7 @@ describe('a call that cannot be answered', () => {
       'list.json': '[]',
       'typo.json': '{"devise":{}}',
       empty: '\n\n',
+      'cache.json': event('d-1', { nd_builtin_cache: { 'net.lookup_ip_addr': { 'no JSON': ['10.0.0.1'] } } }),
     };
     const { code, out, err } = await run(args, bad);
     expect([code, out]).toEqual([1, '']);
