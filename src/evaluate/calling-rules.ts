@@ -71,7 +71,8 @@ function calls(body: Uint8Array, operandsOf: ReadonlyMap<number, number>, builti
   while (!reader.atEnd) {
     const at = reader.at;
     const instruction = readInstruction(reader);
-    const operands = instruction.callee === undefined ? undefined : operandsOf.get(instruction.callee);
+    const callee = instruction.kind === 'call' ? instruction.callee : undefined;
+    const operands = callee === undefined ? undefined : operandsOf.get(callee);
     if (operands !== undefined && before.at(-operands) === builtinId) return true;
     before.push(body[at] === i32Const ? signed(body, at + 1) : undefined);
     if (before.length > 8) before.shift();

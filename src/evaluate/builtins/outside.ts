@@ -100,8 +100,7 @@ function responseValue(context: BuiltinContext, { status, statusCode, headers, b
 function bodyValue(context: BuiltinContext, text: string, contentType: string, request: RegoObject): Value {
   if (flagIn(request, 'force_json_decode') || isJson(contentType)) return orNull(() => readJson(text), SyntaxError);
   if (!flagIn(request, 'force_yaml_decode') && !/application\/(?:x-)?yaml/.test(contentType)) return null;
-  context.charge(text.length);
-  return orNull(() => readYaml(text), YamlError);
+  return orNull(() => readYaml(text, context.charge), YamlError);
 }
 
 function isJson(contentType: string): boolean {
