@@ -4,7 +4,7 @@ import { type Decision, isDecisionEntrypoint } from './domain/decision.ts';
 import { asSidecarError, RequestRefused } from './domain/errors.ts';
 import type { Facts } from './domain/facts.ts';
 import type { Outside } from './domain/outside.ts';
-import type { GrantSpender } from './domain/ports.ts';
+import type { EventRules, GrantSpender } from './domain/ports.ts';
 import type { Answer, AuthzRequest, RawRequest } from './domain/request.ts';
 import type { JsonLimits } from './domain/scan-json.ts';
 import type { Seen } from './domain/seen.ts';
@@ -22,6 +22,8 @@ export interface ServingBundle extends ActiveBundle {
   readonly policy: PolicyModule;
   /** Of the bundles of data beside it, as a record has them. */
   readonly dataBundlesText?: string;
+  /** What it lets be kept of events; absent: all of them, as they are. */
+  readonly eventRules?: EventRules | undefined;
 }
 
 export interface Parts {
@@ -38,6 +40,8 @@ export interface Parts {
   readonly servingBundle: (now: EpochMs) => ServingBundle;
   /** Whom policies may ask while they decide; absent: nobody. */
   readonly outside?: Outside;
+  /** Of the bundle that serves or did last: for an event of a request that did not come as far as a bundle. */
+  readonly eventRules?: () => EventRules | undefined;
   readonly grants: GrantSpender;
   readonly recorder: Recorder;
   readonly respond: RespondOptions;
@@ -89,6 +93,7 @@ export async function authorize(raw: RawRequest, parts: Parts): Promise<Answer> 
       drawnText: trail.given && ndBuiltinCacheText(trail.given),
     },
     stopwatch,
+    trail.bundle === undefined ? parts.eventRules?.() : trail.bundle.eventRules,
   );
   const answer = respond(decision, raw, trail.decisionId, parts.respond);
   stopwatch.lap('respond');
@@ -111,7 +116,9 @@ function show(trail: Trail, decision: Decision, see: (seen: Seen) => void): void
   const outcome = text === undefined && decision.kind === 'undecided' ? { code: decision.error.code } : { text };
   const { entrypoint, input, now } = facts;
   const replies = given?.replies;
-  const seen: Seen = { decisionId, entrypoint, input, now, seed: decisionId, revision: bundle.revision, outcome };
+  const isMasked = bundle.eventRules?.mask !== undefined;
+  const revision = bundle.revision;
+  const seen: Seen = { decisionId, entrypoint, input, now, seed: decisionId, revision, outcome, isMasked };
   see(replies === undefined ? seen : { ...seen, replies });
 }
 

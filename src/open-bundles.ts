@@ -117,10 +117,11 @@ async function openShadow(
   needs: BundlesNeeds,
 ): Promise<OpenShadow> {
   const { memoryPages, resultBytes, budgetMs, outside = [] } = needs.policyLimits;
+  let masks = false;
   const shadow = new Shadow({
     share: origin.share,
     limits: { memoryPages, resultBytes, budgetMs, outside },
-    judge: judged,
+    judge: (outcome, { entrypoint, isMasked }, revision) => judged(outcome, entrypoint, revision, isMasked || masks),
     flipped: needs.flipped,
     compared: needs.compared,
     timers: realTimers,
@@ -132,6 +133,7 @@ async function openShadow(
     ...common(config, needs),
     activated: () => {
       const serving = slot.serving(needs.clock.now());
+      masks = serving.eventRules?.mask !== undefined;
       // Its memory goes to the thread that evaluates it, and is no one else's from here on.
       serving.policy.close();
       if (slot.image !== undefined) shadow.use(slot.image, serving.revision);
@@ -143,8 +145,8 @@ async function openShadow(
   return { slot, shadow };
 }
 
-/** What a caller would be told of an outcome, and why. */
-function judged(outcome: Outcome, entrypoint: string, revision: BundleRevision): Judged {
+/** What a caller would be told of an outcome, and why; by codes alone where texts could hold what the record masks. */
+function judged(outcome: Outcome, entrypoint: string, revision: BundleRevision, isMasked: boolean): Judged {
   if ('code' in outcome) return { effect: 'deny', explanation: [{ code: outcome.code }] };
   let decision: Decision;
   try {
@@ -154,7 +156,8 @@ function judged(outcome: Outcome, entrypoint: string, revision: BundleRevision):
   }
   const effect = effectOf(decision);
   if (decision.kind === 'undecided') return { effect, explanation: [{ code: decision.error.code }] };
-  return { effect, explanation: decision.kind === 'queried' ? [] : decision.reasons };
+  const reasons = decision.kind === 'queried' ? [] : decision.reasons;
+  return { effect, explanation: isMasked ? reasons.map(({ code }) => ({ code })) : reasons };
 }
 
 function common({ prepare_s: prepareS }: BundleConfig, { entrypoint, policyLimits, clock, log }: BundlesNeeds) {

@@ -109,7 +109,7 @@ async function start(config: Config, effects: Effects, opened: Opened): Promise<
   const stores = await openStoresOf(config, effects, metrics);
   opened.push(() => stores.close());
   await startHostSource(config, effects, stores, opened);
-  const decisionLog = await openDecisionLog(config, log, metrics);
+  const decisionLog = await openDecisionLog(config, effects, metrics);
   opened.push(() => decisionLog.close());
 
   const overruns = new Overruns(log);
@@ -149,6 +149,7 @@ async function start(config: Config, effects: Effects, opened: Opened): Promise<
     enrich: enricher({ ...stores, sidecar: about }),
     servingBundle: (now) => bundle.serving(now),
     ...(asker !== undefined && { outside: asker }),
+    eventRules: () => bundle.eventRules,
     grants: stores.grants,
     recorder: new Recorder({
       clock,
@@ -376,13 +377,14 @@ function decisionLimits({ decision: { limits } }: Config): ListenerLimits {
   };
 }
 
-async function openDecisionLog({ record }: Config, log: OperationalLog, metrics: Metrics): Promise<DecisionLog> {
+async function openDecisionLog({ record }: Config, effects: Effects, metrics: Metrics): Promise<DecisionLog> {
   try {
     await mkdir(dirname(record.file), { recursive: true, mode: 0o750 });
     return await DecisionLog.open({
       path: record.file,
       pendingBytesMax: record.buffer_bytes,
-      log,
+      monotonicMs: () => effects.clock.monotonicMs(),
+      log: effects.log,
       written: (events) => metrics.journalWritten(events),
       dropped: (events) => metrics.journalDropped(events),
     });

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -7,6 +7,9 @@ import { parseConfig } from '../src/config/config.ts';
 import { epochMs } from '../src/domain/time.ts';
 import type { OperationalLog } from '../src/record/log.ts';
 import { type Effects, type Sidecar, startSidecar } from '../src/sidecar.ts';
+import { KeptLog } from './fakes/kept-log.ts';
+import { compilePolicy } from './support/compile-policy.ts';
+import { eventually } from './support/eventually.ts';
 
 const token = 'a-token-for-this-test-alone';
 const agent = 'spiffe://acme.example/agent/report-bot';
@@ -40,7 +43,7 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-function start(more: object = {}): Promise<Sidecar> {
+function start(more: object = {}, change: Partial<Effects> = {}): Promise<Sidecar> {
   const config = {
     decision: {
       listen: '127.0.0.1:0',
@@ -59,7 +62,10 @@ function start(more: object = {}): Promise<Sidecar> {
     device: { id: 'node-7', host: {} },
     ...more,
   };
-  return startSidecar(parseConfig(JSON.stringify(config), {}, { hostname: 'box-1', directory }), effects);
+  return startSidecar(parseConfig(JSON.stringify(config), {}, { hostname: 'box-1', directory }), {
+    ...effects,
+    ...change,
+  });
 }
 
 describe('a sidecar as its parts are put together', () => {
@@ -96,6 +102,39 @@ describe('a sidecar as its parts are put together', () => {
     await sidecar.close(1_000);
     sidecar = undefined;
     await expect(fetch(`http://${probes}/health/live`)).rejects.toThrow();
+  }, 60_000);
+
+  it('P12 says nowhere what the bundle masks: not in the record, its other form, or beside a shadow bundle', async () => {
+    await writeFile(
+      join(directory, 'masking.tar.gz'),
+      await compilePolicy('masking', ['authz/decision', 'system/log/mask', 'system/log/drop']),
+    );
+    await writeFile(join(directory, 'shadow.tar.gz'), await compilePolicy('allow', ['authz/decision']));
+    const kept = Object.assign(new KeptLog(), { dropped: () => 0 });
+    const shadow = { name: 'shadow', file: join(directory, 'shadow.tar.gz') };
+    sidecar = await start({ bundle: { file: join(directory, 'masking.tar.gz'), shadow } }, { log: kept });
+    const answer = await fetch(`http://${sidecar.addresses.decision}/access/v1/evaluation`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        subject: { type: 'agent', id: agent },
+        action: { name: 'read' },
+        resource: { type: 'database', id: 'payroll' },
+        context: { secret: 'CANARY', mask: ['/input/context/secret', '/result/reasons/0/message'] },
+      }),
+    });
+    expect(await answer.json()).toMatchObject({ decision: false });
+    const flipped = 'the shadow bundle would answer otherwise';
+    await eventually(() => kept.of('info').includes(flipped) && kept.of('info').includes('Decision Log'));
+    expect(kept.lines.find(({ message }) => message === flipped)?.fields).toMatchObject({
+      from: { effect: 'deny', explanation: [{ code: 'told' }] },
+      to: { effect: 'allow' },
+    });
+    const metrics = await (await fetch(`http://${sidecar.addresses.probes}/metrics`)).text();
+    expect(metrics).toContain('postern_journal_events_screened_total{result="masked"} 1');
+    const record = await readFile(join(directory, 'decisions.jsonl'), 'utf8');
+    expect(record).toContain('"erased":["/input/context/secret","/result/reasons/0/message"]');
+    for (const text of [record, kept.text(), metrics]) expect(text).not.toContain('CANARY');
   }, 60_000);
 
   it('lets go of everything when something cannot be opened, so that the next start can', async () => {

@@ -1,7 +1,8 @@
 import type { BundleRevision, PolicyCatalogue } from '../domain/bundle.ts';
 import { BundleRefused, Undecided } from '../domain/errors.ts';
-import type { Log } from '../domain/ports.ts';
+import type { EventRules, Log } from '../domain/ports.ts';
 import { type Clock, type EpochMs, epochMs } from '../domain/time.ts';
+import { eventRulesOf } from '../evaluate/event-rules.ts';
 import type { PolicyImage } from '../evaluate/policy-image.ts';
 import { type PolicyHost, type PolicyLimits, PolicyModule } from '../evaluate/policy-module.ts';
 import { type BundleStatus, type Candidate, Feed, type FeedEvent, type FeedHost, type FeedOptions } from './feed.ts';
@@ -60,6 +61,7 @@ export interface Serving {
   readonly bundles: ReadonlyMap<string, ServingBundle>;
   /** Those of data, as a record has them: `,"<name>":{"revision":"…"}` for each. */
   readonly dataBundlesText: string;
+  readonly eventRules: EventRules | undefined;
 }
 
 export interface ServingBundle {
@@ -137,6 +139,11 @@ export class BundleSlot {
   /** The image that serves, for a comparison with another; undefined before any does. */
   get image(): PolicyImage | undefined {
     return this.#image;
+  }
+
+  /** What it lets be kept of events, even while it is too old to decide. */
+  get eventRules(): EventRules | undefined {
+    return this.#serving?.eventRules;
   }
 
   /** Serves what was kept on disk, if all of it is there and still good; says in the log if it is not. */
@@ -337,7 +344,14 @@ export class BundleSlot {
       .filter(([name]) => name !== this.#options.name)
       .map(([name, { revision }]) => `,${JSON.stringify(name)}:${JSON.stringify({ revision })}`)
       .join('');
-    this.#serving = { revision: policy.revision, policy, currentAt: epochMs(currentAt), bundles, dataBundlesText };
+    this.#serving = {
+      revision: policy.revision,
+      policy,
+      currentAt: epochMs(currentAt),
+      bundles,
+      dataBundlesText,
+      eventRules: eventRulesOf(policy),
+    };
   }
 
   #whyTooOld(now: EpochMs): string {

@@ -1,6 +1,7 @@
 import { posix } from 'node:path';
 import { BundleRefused } from '../domain/errors.ts';
-import { jsonTextOf, membersOf, objectText } from './json-text.ts';
+import { membersOf, objectText } from '../domain/json-text.ts';
+import { jsonTextOf } from './json-text.ts';
 import type { Archive } from './read-archive.ts';
 import { isBelow, leadsTo, type Root, shownPath } from './roots.ts';
 import { isYaml, jsonTextOfYaml } from './yaml-text.ts';

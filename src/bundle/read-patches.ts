@@ -1,6 +1,7 @@
 import { BundleRefused } from '../domain/errors.ts';
 import { isJsonObject, type JsonValue, member } from '../domain/json.ts';
-import { itemsOf, jsonTextOf, membersOf } from './json-text.ts';
+import { itemsOf, membersOf } from '../domain/json-text.ts';
+import { jsonTextOf } from './json-text.ts';
 import { isBelow, type Root, shownPath } from './roots.ts';
 
 /** One step of a delta bundle. Steps are taken in order; each sees what the one before has done. */

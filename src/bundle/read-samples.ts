@@ -1,9 +1,10 @@
 import { BundleRefused } from '../domain/errors.ts';
 import { isJsonObject, type JsonValue, member } from '../domain/json.ts';
+import { itemsOf, membersOf } from '../domain/json-text.ts';
 import type { Reply } from '../domain/outside.ts';
 import { type EpochMs, epochMs, parseRfc3339 } from '../domain/time.ts';
 import { recordedReplies } from '../evaluate/recorded-replies.ts';
-import { itemsOf, jsonTextOf, membersOf } from './json-text.ts';
+import { jsonTextOf } from './json-text.ts';
 import type { Archive } from './read-archive.ts';
 
 /** A request that a bundle's owner knows the answer to; the bundle serves only if it gives that answer. */

@@ -27,7 +27,7 @@ export interface ShadowOptions {
   /** Of the decisions, from 0 to 1. */
   readonly share: number;
   readonly limits: ThreadLimits['policy'];
-  readonly judge: (outcome: Outcome, entrypoint: string, revision: BundleRevision) => Judged;
+  readonly judge: (outcome: Outcome, seen: Seen, revision: BundleRevision) => Judged;
   readonly flipped: (flip: Flip) => void;
   /**
    * `same`: it would answer the same; `dropped`: it could not keep up, or asks outside what nobody asked for the answer;
@@ -171,8 +171,8 @@ export class Shadow {
     }
     try {
       const isSameText = 'text' in outcome && 'text' in seen.outcome && outcome.text === seen.outcome.text;
-      const from = isSameText ? undefined : judge(seen.outcome, seen.entrypoint, seen.revision);
-      const to = isSameText ? undefined : judge(outcome, seen.entrypoint, revision);
+      const from = isSameText ? undefined : judge(seen.outcome, seen, seen.revision);
+      const to = isSameText ? undefined : judge(outcome, seen, revision);
       if (from === undefined || to === undefined || from.effect === to.effect) {
         compared('same');
         return;

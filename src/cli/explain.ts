@@ -210,7 +210,14 @@ async function ofEvent(values: Values, effects: CliEffects, parts: ExplainParts)
     decision,
     entrypoint,
     input: event.input,
-    notes: [recorded, `replayed on ${bundle}: ${same ? 'the same result' : 'ANOTHER RESULT'}`, ...missedNotes(given)],
+    notes: [
+      recorded,
+      ...(event.isMasked
+        ? ['the record masks some of it: what was asked is not whole, and the replay need not agree']
+        : []),
+      `replayed on ${bundle}: ${same ? 'the same result' : 'ANOTHER RESULT'}`,
+      ...missedNotes(given),
+    ],
   };
 }
 
@@ -227,6 +234,8 @@ interface RecordedEvent {
   readonly resultText: string | undefined;
   /** Clock, chance and replies as they were. */
   readonly given: Nondeterminism;
+  /** Whether the bundle took something out, or put something in. */
+  readonly isMasked: boolean;
   /** What was recorded, for an event that cannot be replayed. */
   readonly undecided: Decision;
 }
@@ -287,6 +296,7 @@ function readEvent(line: Buffer, path: string): RecordedEvent {
       seed: id,
       replies: repliesIn(textOf('nd_builtin_cache') ?? '{}', path),
     },
+    isMasked: Object.hasOwn(event, 'erased') || Object.hasOwn(event, 'masked'),
     undecided: { kind: 'undecided', error: recordedError(error), revision: undefined },
   };
 }

@@ -69,6 +69,22 @@ export interface AttestationReader {
   of(digest: string): readonly Attestation[];
 }
 
+/**
+ * One of the bundle's rules about events: JSON text in and out, undefined where it says nothing.
+ *
+ * @param seed what chance follows from: the id of the event's own decision
+ * @throws Undecided as an evaluation does
+ */
+export type EventRule = (eventText: string, now: EpochMs, seed: string) => string | undefined;
+
+/** What a bundle says of events before they are kept: OPA's `data.system.log`. */
+export interface EventRules {
+  /** The parts of an event that are not for the record. */
+  readonly mask: EventRule | undefined;
+  /** Whether it is not for the record as a whole. */
+  readonly drop: EventRule | undefined;
+}
+
 /** The operational log. `fields` go under their own keys, never into the message. */
 export interface Log {
   debug(message: string, fields?: Readonly<Record<string, unknown>>): void;

@@ -17,4 +17,6 @@ export interface Seen {
   readonly replies?: ReadonlyMap<string, Reply>;
   readonly revision: BundleRevision;
   readonly outcome: Outcome;
+  /** Whether the bundle masks what is recorded, so that nothing of the texts in an outcome may be shown either. */
+  readonly isMasked: boolean;
 }

@@ -67,7 +67,7 @@ function reasonsOf(decision: Decision): readonly Reason[] {
 }
 
 /** Such characters stand inside strings only, where an escape means the same. */
-function escaped(line: string): string {
+export function escaped(line: string): string {
   // As many bytes as characters is ASCII, where DEL is the only one of them: seen at a tenth of a search's cost.
   if (Buffer.byteLength(line) === line.length && !line.includes('\u007f')) return line;
   return line.replace(unsafe, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);

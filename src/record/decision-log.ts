@@ -1,5 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { Undecided } from '../domain/errors.ts';
 import type { Log } from '../domain/ports.ts';
 
@@ -7,6 +7,8 @@ export interface DecisionLogOptions {
   readonly path: string;
   /** UTF-16 units of events that may wait for the disk: memory, not bytes on it. */
   readonly pendingBytesMax: number;
+  /** Tells how long events were looked through at a stretch. */
+  readonly monotonicMs: () => number;
   readonly log: Log;
   readonly written: (events: number) => void;
   readonly dropped: (events: number) => void;
@@ -14,8 +16,18 @@ export interface DecisionLogOptions {
 
 /** Events of so long share one write: handing one over to the thread pool costs more than an enrichment does. */
 const gatherMs = 5;
+/** Looking events through lets requests in between so often. */
+const screenMs = 2;
 /** Between two tries at a file that refuses to be written. */
 const retryMs = 250;
+
+/** Looks an event through before it is written. @returns what is kept of it; undefined: nothing */
+export type Screen = (line: string) => string | undefined;
+
+interface Unscreened {
+  readonly line: string;
+  readonly screen: Screen;
+}
 
 /**
  * Decision events, appended to one file. An answer does not wait for it: events gather while a write is under way and
@@ -25,7 +37,7 @@ const retryMs = 250;
 export class DecisionLog {
   readonly #file: FileHandle;
   readonly #options: DecisionLogOptions;
-  #lines: string[] = [];
+  #lines: (string | Unscreened)[] = [];
   #pendingBytes = 0;
   #writing: Promise<void> | undefined;
   #failing = false;
@@ -65,13 +77,16 @@ export class DecisionLog {
     return this.#failing;
   }
 
-  /** @throws Undecided `audit_unavailable` if as much waits already as may; the event is then counted as dropped */
-  append(line: string): void {
+  /**
+   * @param screen called before the event is written, and after this returned; an answer does not wait for it
+   * @throws Undecided `audit_unavailable` if as much waits already as may; the event is then counted as dropped
+   */
+  append(line: string, screen?: Screen): void {
     if (this.#pendingBytes + line.length > this.#options.pendingBytesMax) {
       this.#options.dropped(1);
       throw new Undecided('audit_unavailable', `${this.#pendingBytes} bytes of events wait to be written`);
     }
-    this.#lines.push(line);
+    this.#lines.push(screen === undefined ? line : { line, screen });
     this.#pendingBytes += line.length;
     this.#writing ??= this.#writeAll();
   }
@@ -89,25 +104,59 @@ export class DecisionLog {
   async #writeAll(): Promise<void> {
     await delay(gatherMs);
     while (this.#lines.length > 0) {
-      const lines = this.#lines;
-      const bytes = this.#pendingBytes;
-      this.#lines = [];
+      const lines = await this.#takeScreened();
+      const bytes = lines.reduce((sum, { length }) => sum + length, 0);
       const written = await this.#write(lines);
       if (written) {
         this.#pendingBytes -= bytes;
-        this.#options.written(lines.length);
+        if (lines.length > 0) this.#options.written(lines.length);
       } else if (this.#closing) {
         this.#pendingBytes -= bytes;
         this.#options.dropped(lines.length);
       } else {
-        this.#lines = lines.concat(this.#lines);
+        this.#lines = [...lines, ...this.#lines];
         await delay(retryMs);
       }
     }
     this.#writing = undefined;
   }
 
+  /** What waits now, as it is to be kept. */
+  async #takeScreened(): Promise<readonly string[]> {
+    const waiting = this.#lines;
+    this.#lines = [];
+    const lines: string[] = [];
+    let endsMs: number | undefined;
+    for (const each of waiting) {
+      if (typeof each === 'string') {
+        lines.push(each);
+        continue;
+      }
+      const { monotonicMs } = this.#options;
+      endsMs ??= monotonicMs() + screenMs;
+      const kept = this.#screened(each);
+      if (kept !== undefined) lines.push(kept);
+      this.#pendingBytes += (kept?.length ?? 0) - each.line.length;
+      if (monotonicMs() < endsMs) continue;
+      await nextTurn();
+      endsMs = undefined;
+    }
+    return lines;
+  }
+
+  #screened({ line, screen }: Unscreened): string | undefined {
+    try {
+      return screen(line);
+    } catch (cause) {
+      // Nobody has said that it may be kept as it is.
+      this.#options.log.error('an event could not be looked through, and was not kept', { cause });
+      this.#options.dropped(1);
+      return undefined;
+    }
+  }
+
   async #write(lines: readonly string[]): Promise<boolean> {
+    if (lines.length === 0) return true;
     const chunk = Buffer.from(lines.join(''), 'utf8');
     try {
       await this.#mend();

@@ -114,6 +114,11 @@ export const metric = {
     help: 'Decision events that could not be kept.',
     labelNames: [],
   },
+  journalScreened: {
+    name: 'postern_journal_events_screened_total',
+    help: 'Decision events that the bundle’s own rules masked or dropped, or failed to, by result.',
+    labelNames: ['result'],
+  },
   journalPending: {
     name: 'postern_journal_pending_bytes',
     help: 'Decision events that wait to be written.',

@@ -5,6 +5,7 @@ import { type ErrorCode, publicMessages } from '../domain/errors.ts';
 import type { Facts } from '../domain/facts.ts';
 import type { OutsideBuiltin } from '../domain/outside.ts';
 import { ageBuckets, durationBuckets, metric } from './metric-names.ts';
+import type { ScreenStep } from './screen.ts';
 import { CounterTally, type Described, type HistogramRow, HistogramTally } from './tally.ts';
 
 export interface Gauges {
@@ -49,6 +50,7 @@ export class Metrics {
   readonly #shadowFlips = this.#counter(metric.shadowFlips);
   readonly #journalWritten = this.#counter(metric.journalWritten);
   readonly #journalDropped = this.#counter(metric.journalDropped);
+  readonly #journalScreened = this.#counter(metric.journalScreened);
   readonly #stageRows: Readonly<Record<Stage, HistogramRow>>;
   #catalogue: PolicyCatalogue = { policies: new Map() };
 
@@ -154,6 +156,10 @@ export class Metrics {
 
   journalDropped(events: number): void {
     this.#journalDropped.inc(events);
+  }
+
+  journalScreened(result: ScreenStep): void {
+    this.#journalScreened.inc({ result });
   }
 
   /** Values that only a look at the moment of the scrape can give. */

@@ -1,11 +1,12 @@
 import type { Decision } from '../domain/decision.ts';
-import { type RequestRefused, SidecarError, Undecided } from '../domain/errors.ts';
-import type { Log } from '../domain/ports.ts';
-import type { Clock } from '../domain/time.ts';
+import { type ErrorCode, type RequestRefused, SidecarError, Undecided } from '../domain/errors.ts';
+import type { EventRules, Log } from '../domain/ports.ts';
+import type { Clock, EpochMs } from '../domain/time.ts';
 import type { EventContext } from './decision-event.ts';
 import type { DecisionLog } from './decision-log.ts';
 import type { Metrics, Stage } from './metrics.ts';
 import type { Overruns } from './overruns.ts';
+import { screened } from './screen.ts';
 
 export interface RecorderOptions {
   readonly clock: Clock;
@@ -32,33 +33,64 @@ export class Recorder {
     return new Stopwatch(this.#options.clock, this.#options.metrics);
   }
 
-  /** @returns the decision that holds: one that cannot be recorded is none, and is counted as that */
-  decided(context: Omit<EventContext, 'durationNs'>, stopwatch: Stopwatch): Decision {
+  /**
+   * @param rules what the bundle lets be kept of the event
+   * @returns the decision that holds: one that cannot be recorded is none, and is counted as that
+   */
+  decided(context: Omit<EventContext, 'durationNs'>, stopwatch: Stopwatch, rules: EventRules | undefined): Decision {
     const seconds = stopwatch.secondsSinceStart();
-    const decision = this.#keep({ ...context, durationNs: Math.round(seconds * 1e9) });
+    const decision = this.#keep({ ...context, durationNs: Math.round(seconds * 1e9) }, rules);
     if (decision.kind === 'undecided' && decision.error.code === 'internal')
       this.bug(context.decisionId, decision.error);
     this.#options.metrics.decided(decision, context.facts, seconds);
-    if (context.decision.kind === 'undecided' && context.decision.error.code === 'policy_budget_spent') {
-      this.#options.overruns.note(context.raw.entrypoint);
-      this.#options.metrics.overrun(context.raw.entrypoint);
-    }
+    if (context.decision.kind === 'undecided') this.#note(context.decision.error.code, context.raw.entrypoint);
     stopwatch.lap('record');
     return decision;
   }
 
-  #keep(context: EventContext): Decision {
+  #keep(context: EventContext, rules: EventRules | undefined): Decision {
     let line: string;
     try {
       line = this.#options.writeEvent(context);
-      this.#options.decisionLog.append(line);
+      this.#append(line, context, rules);
     } catch (cause) {
       if (!(cause instanceof SidecarError)) this.bug(context.decisionId, cause);
       const error = new Undecided('audit_unavailable', 'the decision could not be recorded', { cause });
       return { kind: 'undecided', error, revision: context.decision.revision };
     }
-    this.#options.console?.(line);
+    if (rules === undefined) this.#options.console?.(line);
     return context.decision;
+  }
+
+  #append(line: string, { decisionId, receivedAt }: EventContext, rules: EventRules | undefined): void {
+    const { decisionLog } = this.#options;
+    if (rules === undefined) decisionLog.append(line);
+    else decisionLog.append(line, (text) => this.#screened(text, rules, receivedAt, decisionId));
+  }
+
+  #screened(text: string, rules: EventRules, now: EpochMs, decisionId: string): string | undefined {
+    const { metrics, log, console } = this.#options;
+    const { line, steps, failures } = screened(text, rules, now, decisionId);
+    for (const step of steps) metrics.journalScreened(step);
+    for (const { rule, code } of failures) {
+      const entrypoint = `system/log/${rule}`;
+      this.#note(code, entrypoint);
+      // No cause: what a rule met may be just what it should have masked.
+      log.error(
+        rule === 'mask'
+          ? 'an event could not be masked; input and result were withheld'
+          : 'an event was kept, as the rule that may drop it failed',
+        { decision_id: decisionId, entrypoint, code },
+      );
+    }
+    if (line !== undefined) console?.(line);
+    return line;
+  }
+
+  #note(code: ErrorCode, entrypoint: string): void {
+    if (code !== 'policy_budget_spent') return;
+    this.#options.overruns.note(entrypoint);
+    this.#options.metrics.overrun(entrypoint);
   }
 
   /** Something of ours failed beside or in a decision, which stands as it was recorded. */

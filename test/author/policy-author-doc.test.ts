@@ -12,7 +12,10 @@ import { readBundle } from '../../src/bundle/read-bundle.ts';
 import { decide } from '../../src/decide/decide.ts';
 import { effectOf } from '../../src/domain/decision.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
+import { epochMs } from '../../src/domain/time.ts';
+import { eventRulesOf } from '../../src/evaluate/event-rules.ts';
 import { PolicyModule } from '../../src/evaluate/policy-module.ts';
+import { screened } from '../../src/record/screen.ts';
 import { opaMs, realOpa } from '../support/opa.ts';
 import { patientLimits } from '../support/patient-limits.ts';
 import { repository } from './policy-files.ts';
@@ -38,6 +41,11 @@ function firstColumn(after: string): readonly string[] {
   return table.flatMap((line) => [...(line.split('|')[1] ?? '').matchAll(/`([a-z_]+)/g)].map(([, name = '']) => name));
 }
 
+async function policyOf({ bytes }: BuiltBundle): Promise<PolicyModule> {
+  const bundle = await readBundle(bytes, { inflatedBytes: 100_000_000, members: 1000 });
+  return PolicyModule.load(bundle, { ...patientLimits, memoryPages: 4096, resultBytes: 1_048_576 });
+}
+
 let opa: Opa;
 const directory = mkdtempSync(join(tmpdir(), 'postern-doc-'));
 beforeAll(async () => {
@@ -57,6 +65,9 @@ describe('the new policy of docs/policy-author.md', () => {
       mkdirSync(dirname(path), { recursive: true });
       writeFileSync(path, body);
     }
+    const [mask] = blocks.filter(({ words }) => words[0] === 'mask');
+    mkdirSync(join(rego, 'system'));
+    writeFileSync(join(directory, mask?.words[1] ?? ''), mask?.body ?? '');
     built = await buildBundle(
       { directory: rego, name: 'doc', coverageFloor: 95 },
       {
@@ -73,10 +84,23 @@ describe('the new policy of docs/policy-author.md', () => {
     expect(built.entrypoints).toContain('policies/invoice_payment/decision');
   });
 
+  it('keeps of an event what the page’s mask lets it keep', async () => {
+    const rules = eventRulesOf(await policyOf(built));
+    if (rules === undefined) throw new Error('the bundle has no rules about events');
+    const kept = (input: JsonObject, path: string): string | undefined =>
+      screened(`${JSON.stringify({ path, input })}\n`, rules, epochMs(0), 'd').line;
+    const input = { subject: { properties: { email: 'CANARY' } }, context: { password: 'CANARY', task: 'kept' } };
+    expect(JSON.parse(kept(input, 'authz/decision') ?? '')).toEqual({
+      path: 'authz/decision',
+      input: { subject: { properties: { email: 'masked' } }, context: { task: 'kept' } },
+      erased: ['/input/context/password'],
+      masked: ['/input/subject/properties/email'],
+    });
+    expect(kept(input, 'authz/health')).toBeUndefined();
+  });
+
   it('answers the request of the page as the page says', async () => {
-    const bundle = await readBundle(built.bytes, { inflatedBytes: 100_000_000, members: 1000 });
-    const limits = { ...patientLimits, memoryPages: 4096, resultBytes: 1_048_576 };
-    const policy = await PolicyModule.load(bundle, limits);
+    const policy = await policyOf(built);
     const [asked] = blocks.filter(({ words }) => words[0] === 'request');
     const request = JSON.parse(asked?.body ?? '') as { readonly subject: JsonObject };
     const caller = { ...(requests['query']?.['caller'] as JsonObject), id: request.subject['id'] ?? null };

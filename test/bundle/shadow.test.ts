@@ -65,6 +65,7 @@ function seen(id: string, effect: string, change: Partial<Seen> = {}): Seen {
     seed: id,
     revision: served,
     outcome: { text: JSON.stringify({ effect }) },
+    isMasked: false,
     ...change,
   };
 }

@@ -208,6 +208,12 @@ describe('postern explain of a recorded decision', () => {
     expect(out).toMatch(/\nCONSTRAIN/);
   });
 
+  it('says that a masked record need not replay', async () => {
+    const masked = event('d-1', { erased: ['/input/context/task'] });
+    expect((await run(['--event', 'e.json'], { 'e.json': masked })).out).toContain('the record masks some of it');
+    expect((await run(['--event', 'e.json'], { 'e.json': event('d-1') })).out).not.toContain('masks');
+  });
+
   it('reads the very digits that were recorded', async () => {
     // A number past 2^53: parsed and written again it would be another one, and the replay another input.
     const text = event('d-1').replace('"task":"monthly-report"', '"task":"monthly-report","n":9007199254740993.10');

@@ -26,10 +26,16 @@ export class OpaServer {
     }
   }
 
-  static async start(opa: string, directories: readonly string[], connections: number): Promise<OpaServer> {
+  /** @param flags of `opa run`, beside the usual ones */
+  static async start(
+    opa: string,
+    directories: readonly string[],
+    connections: number,
+    flags: readonly string[] = [],
+  ): Promise<OpaServer> {
     const port = await freePort();
     const args = ['run', '--server', '--addr', `127.0.0.1:${port}`, '--log-level', 'error', '--disable-telemetry'];
-    const child = spawn(opa, [...args, ...directories], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(opa, [...args, ...flags, ...directories], { stdio: ['ignore', 'pipe', 'pipe'] });
     const server = new OpaServer(child, port, connections);
     for (const begunMs = performance.now(); ; await delay(50)) {
       const answer = await server.ask('GET', '/health').catch(() => undefined);
@@ -39,6 +45,11 @@ export class OpaServer {
         throw new Error(`OPA does not serve: ${server.#said}`);
       }
     }
+  }
+
+  /** What it has printed. */
+  get said(): string {
+    return this.#said;
   }
 
   /** @param path of a document, e.g. `differential/rbac` */

@@ -30,6 +30,7 @@ function opened(change: Partial<DecisionLogOptions> = {}): Promise<DecisionLog> 
   return DecisionLog.open({
     path,
     pendingBytesMax: 1_000_000,
+    monotonicMs: () => performance.now(),
     log,
     written: (events) => written.push(events),
     dropped: (events) => {

@@ -8,6 +8,7 @@ import { RequestRefused, type SidecarError, Undecided } from '../../src/domain/e
 import { type Outside, type OutsideBuiltin, outsideBuiltins } from '../../src/domain/outside.ts';
 import type { Answer, RawRequest, Surface, Via } from '../../src/domain/request.ts';
 import { enricher } from '../../src/enrich/enrich.ts';
+import { eventRulesOf } from '../../src/evaluate/event-rules.ts';
 import { PolicyModule } from '../../src/evaluate/policy-module.ts';
 import { identifier } from '../../src/identify/identify.ts';
 import { listenOn } from '../../src/listen/bind.ts';
@@ -83,7 +84,10 @@ export class Testbed {
   readonly via: Via;
   readonly listener: DecisionListener;
   readonly parts: Parts;
+  readonly overruns = new Overruns(quietLog);
   readonly logFile: string;
+  /** Events in their other form, on the operational log. */
+  readonly printed: string[] = [];
   /** Undefined: no bundle. */
   bundle: ServingBundle | undefined;
   /** Called with each request that gets as far as `authorize`. */
@@ -92,20 +96,23 @@ export class Testbed {
   readonly #decisionLog: DecisionLog;
   readonly #doorways: Doorway[] = [];
   #decisions = 0;
+  #isLogClosed = false;
 
   private constructor(directory: string, decisionLog: DecisionLog, policy: PolicyModule, options: TestbedOptions) {
     this.#directory = directory;
     this.logFile = join(directory, 'decisions.jsonl');
     this.#decisionLog = decisionLog;
     this.via = options.via ?? { method: 'configured', id: agent };
-    this.bundle = { revision: policy.revision, policy, currentAt: this.clock.now() };
+    const eventRules = eventRulesOf(policy);
+    this.bundle = { revision: policy.revision, policy, currentAt: this.clock.now(), eventRules };
     const recorder = new Recorder({
-      overruns: new Overruns(quietLog),
+      overruns: this.overruns,
       log: this.log,
       clock: this.clock,
       metrics: this.metrics,
       decisionLog,
       writeEvent: eventWriter({ id: 'test', labels: { region: 'local' }, version: '0.0.0-test' }, 'test'),
+      console: (line) => this.printed.push(line),
     });
     this.parts = {
       clock: this.clock,
@@ -126,6 +133,7 @@ export class Testbed {
         return this.bundle;
       },
       ...(options.outside !== undefined && { outside: options.outside }),
+      eventRules: () => eventRules,
       grants: this.grants,
       recorder,
       respond: { reasons: options.reasons ?? 'remedies', realm: 'test' },
@@ -158,6 +166,7 @@ export class Testbed {
     const decisionLog = await DecisionLog.open({
       path: join(directory, 'decisions.jsonl'),
       pendingBytesMax: options.pendingBytesMax ?? 8 * 1024 * 1024,
+      monotonicMs: () => performance.now(),
       log: quietLog,
       written: (events) => made.testbed?.metrics.journalWritten(events),
       dropped: (events) => made.testbed?.metrics.journalDropped(events),
@@ -221,6 +230,12 @@ export class Testbed {
     return sumIn(await this.metrics.registry.getSingleMetricAsString(family), name, labels);
   }
 
+  /** Ends the record as a sidecar that stops does. */
+  closeLog(): Promise<void> {
+    this.#isLogClosed = true;
+    return this.#decisionLog.close();
+  }
+
   async close(): Promise<void> {
     await Promise.all(
       this.#doorways.map((doorway) => {
@@ -229,7 +244,7 @@ export class Testbed {
         return closed;
       }),
     );
-    await this.#decisionLog.close();
+    if (!this.#isLogClosed) await this.closeLog();
     await rm(this.#directory, { recursive: true, force: true });
   }
 }

@@ -1,0 +1,3 @@
+package masking
+
+said := input.document
