@@ -97,6 +97,11 @@ export class BuiltinHost implements BuiltinContext {
     if (hosted === undefined) throw new Error(`the module calls builtin ${id}, which it does not list`);
     const operands = addresses.map((address) => readValue(instance.dumpValue(address)));
     const result = this.#resultOf(hosted.builtin, operands);
+    if (result instanceof Promise) {
+      // Nobody waits for it, and one that failed without a listener would end the process.
+      result.catch(() => undefined);
+      throw new Error(`the builtin ${hosted.name} answers with a promise, which no policy can wait for`);
+    }
     this.checkTime();
     if (hosted.recorded && result !== undefined) this.record(hosted.name, writeJson(operands), result);
     if (result === undefined) return 0;

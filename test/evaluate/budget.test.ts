@@ -62,31 +62,34 @@ function outcome(entrypoint: string, input: object): { readonly result: string; 
 const long = 'a'.repeat(100_000);
 const wide = Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`member${index}`, [1, 2, { index }]]));
 const list = `[${Array.from({ length: 200_000 }, (_, index) => index).join(',')}]`;
-const hostile: readonly (readonly [entrypoint: string, input: object])[] = [
-  ['loops', { n: 40 }],
-  ['shift', { n: 10_000_000 }],
-  ['hoard', { n: 10_000_000 }],
-  ['walks', { document: wide }],
-  ['square', {}],
-  ['double', { n: 100_000, text: long }],
-  ['swell', { text: long }],
-  ['deep', { text: `${'['.repeat(200_000)}${']'.repeat(200_000)}` }],
-  ['glob_bomb', { pattern: '{'.repeat(3_200) }],
-  ['yaml_read', { text: list }],
-  ['yaml_written', { text: list }],
-  ['places', { text: long.repeat(10) }],
-  ['everywhere', { text: long }],
-  ['expanded', { pattern: 'a{1000}'.repeat(300) }],
-  ['expanded', { pattern: '(?i)[k-\\x{10fff}]'.repeat(100) }],
+const hostile: readonly (readonly [id: string, what: string, entrypoint: string, input: object])[] = [
+  ['P01', 'four loops in each other', 'loops', { n: 40 }],
+  ['P02', 'bits.lsh', 'shift', { n: 10_000_000 }],
+  ['P02 P03', 'numbers.range', 'hoard', { n: 10_000_000 }],
+  ['P02', 'walk', 'walks', { document: wide }],
+  ['P01', 'a pass for each of many', 'square', {}],
+  ['P03', 'a text that doubles', 'double', { n: 100_000, text: long }],
+  ['P02', 'strings.replace_n', 'swell', { text: long }],
+  ['P02', 'json.unmarshal', 'deep', { text: `${'['.repeat(200_000)}${']'.repeat(200_000)}` }],
+  ['P05', 'glob.match', 'glob_bomb', { pattern: '{'.repeat(3_200) }],
+  ['P02', 'yaml.unmarshal', 'yaml_read', { text: list }],
+  ['P02', 'yaml.marshal', 'yaml_written', { text: list }],
+  ['P02', 'indexof_n', 'places', { text: long.repeat(10) }],
+  ['P02', 'replace', 'everywhere', { text: long }],
+  ['P06', 'a short pattern that is a large program', 'expanded', { pattern: 'a{1000}'.repeat(300) }],
+  ['P06', 'a pattern of wide ranges', 'expanded', { pattern: '(?i)[k-\\x{10fff}]'.repeat(100) }],
 ];
 
-describe('P01 P02 P03 P05 a policy that would run for minutes, or eat all memory', () => {
-  it.each(hostile)('%s stays closed within twice its budget, and the next caller is answered', (entrypoint, input) => {
-    const { result, cpuMs } = outcome(entrypoint, input);
-    expect(['policy_budget_spent', 'policy_failed']).toContain(result);
-    expect(cpuMs).toBeLessThan(2 * budgetMs);
-    expect(JSON.parse(outcome('quiet', {}).result)).toEqual({ effect: 'deny', reasons: [{ code: 'quiet' }] });
-  });
+describe('a policy that would run for minutes, or eat all memory', () => {
+  it.each(hostile)(
+    '%s %s on what a caller sent stays closed within twice its budget, and the next caller is answered',
+    (_id, _what, entrypoint, input) => {
+      const { result, cpuMs } = outcome(entrypoint, input);
+      expect(['policy_budget_spent', 'policy_failed']).toContain(result);
+      expect(cpuMs).toBeLessThan(2 * budgetMs);
+      expect(JSON.parse(outcome('quiet', {}).result)).toEqual({ effect: 'deny', reasons: [{ code: 'quiet' }] });
+    },
+  );
 
   it('P01 says that it was the budget, where it was the time', () => {
     expect(outcome('loops', { n: 40 }).result).toBe('policy_budget_spent');
