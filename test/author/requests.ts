@@ -59,6 +59,24 @@ function grant(action: string, resource: string): JsonObject {
 const bot = 'spiffe://acme.example/agent/report-bot';
 const orchestrated = { transactions: { 'tx-91': { secrets: ['billing/stripe-key', 'billing/ca-bundle'] } } };
 
+function secret(id: string): JsonObject {
+  return request(
+    'spiffe://acme.example/sa/billing',
+    'read',
+    { type: 'secret', id },
+    {
+      context: { transaction: 'tx-91' },
+      workload: {
+        id: 'spiffe://acme.example/sa/billing',
+        known: true,
+        attributes: orchestrated,
+        age_s: 5,
+        sources: { orchestrator: { attributes: orchestrated, observed_at: '2026-11-02T09:59:55.000Z', age_s: 5 } },
+      },
+    },
+  );
+}
+
 /** The five cases, each as open as it gets. */
 export const requests: Readonly<Record<string, JsonObject>> = {
   query: request(bot, 'query', { type: 'database', id: 'payroll' }, { context: { task: 'monthly-report' } }),
@@ -87,21 +105,8 @@ export const requests: Readonly<Record<string, JsonObject>> = {
       ],
     },
   ),
-  secret: request(
-    'spiffe://acme.example/sa/billing',
-    'read',
-    { type: 'secret', id: 'billing/stripe-key' },
-    {
-      context: { transaction: 'tx-91' },
-      workload: {
-        id: 'spiffe://acme.example/sa/billing',
-        known: true,
-        attributes: orchestrated,
-        age_s: 5,
-        sources: { orchestrator: { attributes: orchestrated, observed_at: '2026-11-02T09:59:55.000Z', age_s: 5 } },
-      },
-    },
-  ),
+  secret: secret('billing/stripe-key'),
+  'plain secret': secret('billing/ca-bundle'),
   review: request('spiffe://acme.example/operator/ann', 'review', { type: 'entitlements', id: 'all' }),
   narrow: request(
     'spiffe://acme.example/operator/ann',
@@ -121,13 +126,26 @@ export const requests: Readonly<Record<string, JsonObject>> = {
 const question: ReadonlySet<string> = new Set(['subject', 'action', 'resource', 'environment']);
 
 /** Every member and element at every depth, of the half that the sidecar writes and of the context. */
-export function pathsIn(value: JsonValue, at: Path = []): readonly Path[] {
+export function pathsIn(value: JsonValue): readonly Path[] {
+  return everyPathIn(value).filter(([name]) => !question.has(String(name)));
+}
+
+/** Every member and element at every depth. */
+export function everyPathIn(value: JsonValue, at: Path = []): readonly Path[] {
   const inner: readonly (readonly [string | number, JsonValue])[] = Array.isArray(value)
     ? [...(value as readonly JsonValue[]).entries()]
     : typeof value === 'object' && value !== null
-      ? Object.entries(value).filter(([name]) => at.length > 0 || !question.has(name))
+      ? Object.entries(value)
       : [];
-  return inner.flatMap(([name, below]) => [[...at, name], ...pathsIn(below, [...at, name])]);
+  return inner.flatMap(([name, below]) => [[...at, name], ...everyPathIn(below, [...at, name])]);
+}
+
+export function valueAt(value: JsonValue, path: Path): JsonValue | undefined {
+  return path.reduce<JsonValue | undefined>(
+    (at, name) =>
+      typeof at === 'object' && at !== null ? (at as Readonly<Record<string, JsonValue>>)[name] : undefined,
+    value,
+  );
 }
 
 /** A copy with one place left out (`undefined`) or holding something else; unchanged where there is no such place. */
