@@ -77,10 +77,16 @@ async function deliver(bytes: Uint8Array): Promise<number> {
   return performance.now() - startedMs;
 }
 
+/** Once what was replaced last has been given back, which takes moments. */
+async function settled(): Promise<number> {
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  return process.memoryUsage().rss;
+}
+
 const archives = [archive('one'), archive('two')];
-const before = process.memoryUsage().rss;
+const before = await settled();
 const firstMs = await deliver(archives[0] ?? Buffer.alloc(0));
-const after = process.memoryUsage().rss;
+const after = await settled();
 console.log(`a document of ${megabytes} MB: first activation ${Math.round(firstMs)} ms`);
 console.log(`resident ${mebibytes(before)} before, ${mebibytes(after)} after`);
 
@@ -99,6 +105,7 @@ let most = after;
 for (let index = 1; index <= swaps; index += 1) {
   took.push(await deliver(archives[index % 2] ?? Buffer.alloc(0)));
   most = Math.max(most, process.memoryUsage().rss);
+  if (index % 10 === 0) console.log(`resident ${mebibytes(await settled())} after ${index} swaps`);
 }
 clearInterval(load);
 took.sort((a, b) => a - b);
@@ -108,8 +115,6 @@ console.log(
 console.log(
   `${turns.requests} requests meanwhile; the longest turn of their thread took ${turns.longestMs.toFixed(1)} ms of processor time`,
 );
-// The last one that was replaced is given back within moments.
-await new Promise((resolve) => setTimeout(resolve, 3_000));
-console.log(`resident at most ${mebibytes(most)}, at the end ${mebibytes(process.memoryUsage().rss)}`);
+console.log(`resident at most ${mebibytes(most)}`);
 await slot.close();
 await rm(folder, { recursive: true });
