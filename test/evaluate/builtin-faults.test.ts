@@ -162,7 +162,8 @@ describe('P09 a builtin that is missing', () => {
       expect(slot.serving(clock.now())).toMatchObject({ policy: before.policy });
       expect(slot.status(clock.now())).toMatchObject({
         code: 'bundle_invalid',
-        message: 'the policy calls units.pares, a builtin that is not known here',
+        message:
+          'the policy calls units.pares in data.authz.decision, data.authz.eight: a builtin that is not known here',
       });
       expect(refusals).toBe(1);
     } finally {
