@@ -1,4 +1,4 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import { constants, type FileHandle, open } from 'node:fs/promises';
 import { BundleRefused } from '../domain/errors.ts';
 import { type Clock, epochMs } from '../domain/time.ts';
 import { GrowingBytes } from './growing-bytes.ts';
@@ -11,6 +11,8 @@ export interface FileSourceOptions {
 }
 
 const pieceBytes = 1_048_576;
+/** A named pipe in a file's place would keep a thread until somebody writes to it. */
+export const toRead = constants.O_RDONLY | constants.O_NONBLOCK;
 
 /** A bundle in a file. Whether it changed is told by its inode, size and times, so that a swapped symlink is seen too. */
 export class FileSource implements BundleSource {
@@ -25,7 +27,7 @@ export class FileSource implements BundleSource {
 
   async fetch({ asked }: Wanted): Promise<Fetched> {
     const { file, bytesMax, clock } = this.#options;
-    const handle = await open(file, 'r').catch((cause: unknown) => {
+    const handle = await open(file, toRead).catch((cause: unknown) => {
       // Once it is back it is read again, whatever its times say.
       this.#signs = '';
       throw unreadable(cause);

@@ -2,7 +2,7 @@ import { open, readdir, realpath, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { BundleRefused } from '../domain/errors.ts';
 import { type Clock, epochMs } from '../domain/time.ts';
-import { read, unreadable } from './file-source.ts';
+import { read, toRead, unreadable } from './file-source.ts';
 import { GrowingBytes } from './growing-bytes.ts';
 import { packed } from './pack-files.ts';
 import { type BundleSource, type Fetched, SourceFailed, type Wanted } from './source.ts';
@@ -99,7 +99,7 @@ function signsOf(found: readonly Found[]): string {
 }
 
 async function contentOf(path: string, bytesMax: number): Promise<Uint8Array> {
-  const handle = await open(path, 'r').catch((cause: unknown) => {
+  const handle = await open(path, toRead).catch((cause: unknown) => {
     throw unreadable(cause);
   });
   try {

@@ -1,5 +1,6 @@
 import { constants, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
 import { BundleRefused } from '../domain/errors.ts';
+import { toRead } from './file-source.ts';
 import { GrowingBytes } from './growing-bytes.ts';
 import type { Disk } from './kept-bundle.ts';
 
@@ -13,7 +14,7 @@ export const realDisk: Disk = {
 
   read: async (path, bytesMax) => {
     // A symlink in place of one of our files is not ours.
-    const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW).catch((cause: NodeJS.ErrnoException) => {
+    const handle = await open(path, toRead | constants.O_NOFOLLOW).catch((cause: NodeJS.ErrnoException) => {
       if (cause.code === 'ENOENT') return undefined;
       throw new BundleRefused(`the kept copy cannot be read: ${cause.code}`, { cause });
     });

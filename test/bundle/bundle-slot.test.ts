@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { BundleSlot, type BundleSlotOptions } from '../../src/bundle/bundle-slot.ts';
 import type { PolicyCatalogue } from '../../src/domain/bundle.ts';
@@ -187,6 +189,12 @@ describe('a bundle that does not serve', () => {
     slot = slotWith({ file: directory });
     await slot.reload();
     expect(answers()).toBe('no_bundle');
+    expect(slot.status(clock.now()).message).toBe('the bundle is no file');
+  });
+
+  it('is refused at once when its place is taken by a named pipe that nobody writes to', async () => {
+    await promisify(execFile)('mkfifo', [file]);
+    await slot.reload();
     expect(slot.status(clock.now()).message).toBe('the bundle is no file');
   });
 
