@@ -245,7 +245,7 @@ export const configSchema = Type.Object(
             entry('Allows `net.lookup_ip_addr`, for the names given here and no other.', {
               names: list(
                 Type.String({
-                  pattern: '^[a-z0-9_](?:[a-z0-9_.-]{0,252})$',
+                  pattern: '^[a-z0-9_][a-z0-9_.-]{0,252}$',
                   maxLength: 253,
                   description: 'A name, in lower case.',
                 }),
