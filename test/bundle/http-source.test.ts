@@ -322,7 +322,7 @@ describe('B15 a server that misbehaves', () => {
   });
 });
 
-describe('B15 a redirect', () => {
+describe('B15 X11 a redirect', () => {
   it.each([301, 302, 303, 307, 308])(
     '%d to another origin is not followed, so no credentials go there',
     async (status) => {

@@ -430,7 +430,7 @@ describe('P09 a policy that asks for much', () => {
   });
 });
 
-describe('whom a policy may ask', () => {
+describe('X11 whom a policy may ask', () => {
   it('is whom configuration names, by scheme, host and port', async () => {
     const other = await serving((_request, response) => json(response, { yes: true }));
     for (const url of [
@@ -462,7 +462,7 @@ describe('whom a policy may ask', () => {
   });
 });
 
-describe('a redirect', () => {
+describe('X11 a redirect', () => {
   const secret = { headers: { Authorization: 'Bearer CANARY', 'X-Api-Key': 'CANARY', Accept: 'application/json' } };
   const to =
     (target: () => string, status = 302): Serve =>
