@@ -61,8 +61,8 @@ const known: Readonly<Record<string, readonly Example[]>> = {
     example('glob.match("{a,b", [], "a")', 'true', nothing),
   ],
   '`yaml.unmarshal`, `yaml.is_valid`': [
-    example('yaml.unmarshal("a: 1\\n\\t")', '{"a":1}', nothing),
-    example('yaml.is_valid("a: &=; 1")', 'true', 'false'),
+    example('yaml.is_valid("\\ufeff\\ufeffa")', 'false', 'true'),
+    example('yaml.is_valid(concat("", ["- " | some _ in numbers.range(1, 9000)]))', fails, 'true'),
   ],
   '`replace`': [example('replace("aa", "", "b")', fails, '"babab"')],
   '`indexof`': [example('indexof("abc", "")', '0', nothing)],
