@@ -474,7 +474,7 @@ describe('several bundles', () => {
     expect(slot.serving(clock.now()).currentAt).toBe(began);
   });
 
-  it('may not overlap: both are named', async () => {
+  it('B05 may not overlap: both are named', async () => {
     source.give(await listed({ roots: ['authz', 'listed'] }));
     dataSource.give(dataBundle({ listed: {} }, manifest));
     await slot.reload();

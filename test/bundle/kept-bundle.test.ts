@@ -1,7 +1,10 @@
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { BundleKeep, DamagedKeep, type KeptBundle, type StoredArchive } from '../../src/bundle/kept-bundle.ts';
 import { realDisk } from '../../src/bundle/real-disk.ts';
@@ -9,6 +12,7 @@ import { epochMs } from '../../src/domain/time.ts';
 import { CrashDisk } from '../fakes/crash-disk.ts';
 
 const bytesMax = 1_000_000;
+const keepWriter = join(import.meta.dirname, 'keep-writer.ts');
 
 function stored(text: string): StoredArchive {
   return { bytes: Buffer.from(text), digest: createHash('sha256').update(text).digest('hex') };
@@ -86,6 +90,36 @@ describe('a kept bundle, on a real disk', () => {
     }
     await expect(opened().load()).resolves.toBeDefined();
   });
+
+  it('B16 is the last one or the one that was being kept, whenever the process is killed', async () => {
+    let last = -1;
+    let seen = 0;
+    for (let round = 0; round < 20; round += 1) {
+      const writer = spawn(process.execPath, [keepWriter, folder, String(last + 1)], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const ended = once(writer, 'close');
+      let said = '';
+      // A whole number of saves and some steps of the next one: the steps differ from round to round.
+      for await (const chunk of writer.stdout.setEncoding('utf8')) {
+        said += String(chunk);
+        if (said.split('\n').length <= 3) continue;
+        await delay(round / 4);
+        writer.kill('SIGKILL');
+      }
+      await ended;
+      const acknowledged = Number(said.trimEnd().split('\n').at(-1));
+      const copy = await new BundleKeep(folder, realDisk, 10_000_000).load();
+      const number = Number(copy?.currentAt);
+      expect([acknowledged, acknowledged + 1]).toContain(number);
+      expect(copy?.etag).toBe(`"${number}"`);
+      expect(Buffer.from(copy?.archives.snapshot.bytes ?? []).toString()).toBe(`snapshot ${number} `.repeat(20_000));
+      expect(copy?.archives.deltas.map(({ bytes }) => Buffer.from(bytes).toString())).toEqual([`delta ${number}`]);
+      last = number;
+      seen += 1;
+    }
+    expect(seen).toBe(20);
+  }, 60_000);
 
   it('is not followed through a symbolic link, and has an end', async () => {
     await opened().save(kept('a'));

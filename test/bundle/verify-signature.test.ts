@@ -54,7 +54,7 @@ function withToken(...tokens: readonly unknown[]): Files {
 }
 
 describe('a bundle that opa sign has signed', () => {
-  it('verifies, whatever the blanks, the order and the escapes of its documents, and keeps 2.50 apart from 2.5', async () => {
+  it('B09 verifies, whatever the blanks, the order and the escapes of its documents, and keeps 2.50 apart from 2.5', async () => {
     await expect(verified(bundle)).resolves.toEqual({ expiresAt: undefined });
     const respelt = { ...bundle, 'a/b/data.json': '\n{ "k" : {"a":[1,2.50,"\\u0078<y"], "b":1} }' };
     await expect(verified(respelt)).resolves.toBeDefined();
