@@ -10,7 +10,7 @@ import { realOpa } from '../support/opa.ts';
 import { patientLimits } from '../support/patient-limits.ts';
 
 const run = promisify(execFile);
-const given = { now: epochMs(1_793_613_600_000), seed: 'against-opa' };
+const known = { now: epochMs(1_793_613_600_000), seed: 'against-opa' };
 const nothing = 'undefined';
 
 export interface Difference {
@@ -25,6 +25,12 @@ export interface Comparison {
   readonly undefined: number;
   readonly differences: readonly Difference[];
 }
+
+/** A builtin's name and its operands. */
+export type Call = readonly [string, ...unknown[]];
+
+/** What builtins may do for one evaluation has an end. */
+const callsPerEvaluation = 10_000;
 
 /** A JSON value as a term of Rego; a `Set` becomes a set. */
 export function term(value: unknown): string {
@@ -46,33 +52,74 @@ export function call(builtin: string, ...operands: readonly unknown[]): string {
  * @param expressions terms of Rego without variables
  */
 export async function againstOpa(expressions: readonly string[]): Promise<Comparison> {
+  const rules = expressions.map((expression, index) => `answers["${index}"] := x if {\n\tx := ${expression}\n}\n`);
+  return compared(expressions, await answersOf(rules, {}));
+}
+
+/**
+ * The same for thousands of calls: their operands stand in the data, where none has a type that the compiler could
+ * object to.
+ *
+ * @param calls whose operands are JSON
+ */
+export async function callsAgainstOpa(calls: readonly Call[]): Promise<Comparison> {
+  const comparisons: Comparison[] = [];
+  for (let from = 0; from < calls.length; from += callsPerEvaluation) {
+    comparisons.push(await fewCallsAgainstOpa(calls.slice(from, from + callsPerEvaluation)));
+  }
+  return {
+    defined: comparisons.reduce((sum, { defined }) => sum + defined, 0),
+    undefined: comparisons.reduce((sum, { undefined: none }) => sum + none, 0),
+    differences: comparisons.flatMap(({ differences }) => differences),
+  };
+}
+
+async function fewCallsAgainstOpa(calls: readonly Call[]): Promise<Comparison> {
+  const rules = new Set(
+    calls.map(([builtin, ...operands]) => {
+      const given = operands.map((_, index) => `call[${index + 1}]`).join(', ');
+      const chosen = `\tcall[0] == "${builtin}"\n\tcount(call) == ${operands.length + 1}\n`;
+      return `answers[index] := x if {\n\tsome index, call in data.calls\n${chosen}\tx := ${builtin}(${given})\n}\n`;
+    }),
+  );
+  const expressions = calls.map(([builtin, ...operands]) => call(builtin, ...operands));
+  return compared(expressions, await answersOf([...rules], { calls }));
+}
+
+interface Answers {
+  readonly ours: Readonly<Record<string, unknown>>;
+  readonly opas: Readonly<Record<string, unknown>>;
+}
+
+async function answersOf(rules: readonly string[], data: unknown): Promise<Answers> {
   const folder = await mkdtemp(join(tmpdir(), 'against-opa-'));
   try {
     const source = join(folder, 'builtins.rego');
-    const rules = expressions.map((expression, index) => `answers["${index}"] := x if {\n\tx := ${expression}\n}\n`);
     await writeFile(source, `package builtins\n\n${rules.join('\n')}`);
+    const given = join(folder, 'data.json');
+    await writeFile(given, JSON.stringify(data));
     const { path: opa } = await realOpa();
     const output = join(folder, 'bundle.tar.gz');
-    await run(opa, ['build', '-t', 'wasm', '-e', 'builtins/answers', '-o', output, source]);
+    await run(opa, ['build', '-t', 'wasm', '-e', 'builtins/answers', '-o', output, source, given]);
     const bundle = await readBundle(await readFile(output), { inflatedBytes: 2 ** 28, members: 100 });
     const limits = { ...patientLimits, budgetMs: 60_000, memoryPages: 16_384, resultBytes: 2 ** 28 };
     const policy = await PolicyModule.load(bundle, limits);
-    const ours = JSON.parse(policy.evaluate('builtins/answers', '{}', given) ?? '{}') as Record<string, unknown>;
-    const { stdout } = await run(opa, ['eval', '--format', 'json', '-d', source, 'data.builtins.answers'], {
-      maxBuffer: 2 ** 28,
-    });
+    const ours = JSON.parse(policy.evaluate('builtins/answers', '{}', known) ?? '{}') as Record<string, unknown>;
+    const { stdout } = await run(
+      opa,
+      ['eval', '--format', 'json', '-d', source, '-d', given, 'data.builtins.answers'],
+      {
+        maxBuffer: 2 ** 28,
+      },
+    );
     const { result } = JSON.parse(stdout) as { result: [{ expressions: [{ value: Record<string, unknown> }] }] };
-    return compared(expressions, ours, result[0].expressions[0].value);
+    return { ours, opas: result[0].expressions[0].value };
   } finally {
     await rm(folder, { recursive: true });
   }
 }
 
-function compared(
-  expressions: readonly string[],
-  ours: Readonly<Record<string, unknown>>,
-  opas: Readonly<Record<string, unknown>>,
-): Comparison {
+function compared(expressions: readonly string[], { ours, opas }: Answers): Comparison {
   const counts = { defined: 0, undefined: 0 };
   const differences: Difference[] = [];
   for (const [index, expression] of expressions.entries()) {

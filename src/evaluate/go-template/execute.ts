@@ -80,8 +80,6 @@ class Execution {
         case 'break':
         case 'continue':
           return node.kind;
-        default:
-          throw new Error(`a template holds ${node.kind}`);
       }
     }
     return undefined;

@@ -43,13 +43,28 @@ function floatOf(text: string): number | undefined {
   if (hexadecimal !== null) {
     const [, sign, whole = '', fraction = '', exponent] = hexadecimal;
     if (whole + fraction === '') return undefined;
-    value = Number(BigInt(`0x${whole}${fraction}`)) * 2 ** (Number(exponent) - 4 * fraction.length);
+    value = doubleOf(BigInt(`0x${whole}${fraction}`), Number(exponent) - 4 * fraction.length);
     if (sign === '-') value = -value;
   } else {
     if (!/^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/.test(plain)) return undefined;
     value = Number(plain);
   }
   return Number.isFinite(value) ? value : undefined;
+}
+
+/** The nearest double to mantissa × 2^exponent, rounded once; half goes to even. */
+function doubleOf(mantissa: bigint, exponent: number): number {
+  const top = mantissa.toString(2).length + exponent;
+  if (mantissa === 0n || top < -1_074) return 0;
+  if (top > 1_024) return Infinity;
+  const unit = Math.max(top - 53, -1_074);
+  if (unit <= exponent) return Number(mantissa << BigInt(exponent - unit)) * 2 ** unit;
+  const dropped = BigInt(unit - exponent);
+  const kept = mantissa >> dropped;
+  const rest = mantissa - (kept << dropped);
+  const half = 1n << (dropped - 1n);
+  const up = rest > half || (rest === half && (kept & 1n) === 1n);
+  return Number(up ? kept + 1n : kept) * 2 ** unit;
 }
 
 /** Underscores stand between digits, or behind what names the base. */

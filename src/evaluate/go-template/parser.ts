@@ -11,7 +11,10 @@ export type Node =
   | { readonly kind: 'action'; readonly pipe: Pipe }
   | Branch
   | { readonly kind: 'template'; readonly name: string; readonly pipe: Pipe | undefined }
-  | { readonly kind: 'break' | 'continue' | 'end' | 'else' };
+  | { readonly kind: 'break' | 'continue' };
+
+/** What ends a list of nodes and is none of them. */
+type Ending = { readonly kind: 'end' } | { readonly kind: 'else' };
 
 export interface Branch {
   readonly kind: 'if' | 'with' | 'range';
@@ -169,14 +172,14 @@ class Parser {
     throw new BuiltinError('unexpected EOF');
   }
 
-  #textOrAction(): Node {
+  #textOrAction(): Node | Ending {
     const token = this.#nextNonSpace();
     if (token.kind === 'text') return { kind: 'text', text: token.text };
     if (token.kind === 'leftDelim') return this.#action();
     throw unexpected(token.text);
   }
 
-  #action(): Node {
+  #action(): Node | Ending {
     const token = this.#nextNonSpace();
     switch (token.kind) {
       case 'block':

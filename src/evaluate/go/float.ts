@@ -59,7 +59,6 @@ export function formatFloat(
   format: 'b' | 'e' | 'E' | 'f' | 'g' | 'G' | 'x' | 'X',
   precision: number,
 ): string {
-  if (Number.isNaN(value)) return 'NaN';
   const sign = value < 0 || Object.is(value, -0) ? '-' : '';
   const magnitude = Math.abs(value);
   if (magnitude === Infinity) return `${sign === '-' ? '-' : '+'}Inf`;

@@ -352,6 +352,7 @@ class TimeParser {
       this.#utc = true;
       return true;
     }
+    if (this.#rest.length < 3) return false;
     // Other abbreviations stand for no certain offset, and Go takes them for UTC's.
     const keep = (): void => undefined;
     if (/^(?:ChST|MeST)/.test(this.#rest)) return this.#take(/^.{4}/, keep);

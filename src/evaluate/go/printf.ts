@@ -271,6 +271,7 @@ class Printer {
         return;
       case 'bigint':
         if (isInt64(argument)) this.#printInteger(argument, argument, verb);
+        else if (verb === 'w') this.#printBigStruct(argument);
         else this.#printBigInteger(argument, verb);
         return;
       case 'boolean':
@@ -385,8 +386,7 @@ class Printer {
   #printInteger(value: bigint, argument: GoValue, verb: string): void {
     switch (verb) {
       case 'v':
-        if (this.#sharpV && argument instanceof GoInt && argument.type === 'uint8')
-          this.#out += `0x${value.toString(16)}`;
+        if (this.#sharpV && argument instanceof GoInt && argument.type === 'uint8') this.#printUnsigned(value);
         else this.#printBase(value, 10, verb);
         return;
       case 'd':
@@ -416,6 +416,14 @@ class Printer {
         this.#badVerb(argument, verb);
         return;
     }
+  }
+
+  /** As %#v writes it. */
+  #printUnsigned(value: bigint): void {
+    const sharp = this.#sharp;
+    this.#sharp = true;
+    this.#printBase(value, 16, 'v');
+    this.#sharp = sharp;
   }
 
   #printBase(value: bigint, base: number, verb: string): void {
@@ -473,6 +481,23 @@ class Printer {
     else this.#out += ' '.repeat(missing) + sign + prefix + digits;
   }
 
+  /** %w is not for Sprintf, and a complaint about a pointer shows what it points to, field by field. */
+  #printBigStruct(value: bigint): void {
+    const named = this.#plus || this.#sharpV;
+    this.#plus = false;
+    this.#out += `%!w(*big.Int=&${this.#sharpV ? 'big.Int' : ''}{${named ? 'neg:' : ''}`;
+    this.#pad(`${value < 0n}`);
+    this.#out += `${this.#sharpV ? ', ' : ' '}${named ? 'abs:' : ''}${this.#sharpV ? 'big.nat{' : '['}`;
+    for (let rest = value < 0n ? -value : value; ; this.#out += this.#sharpV ? ', ' : ' ') {
+      const word = BigInt.asUintN(64, rest);
+      if (this.#sharpV) this.#printUnsigned(word);
+      else this.#printBase(word, 10, 'v');
+      rest >>= 64n;
+      if (rest === 0n) break;
+    }
+    this.#out += this.#sharpV ? '}})' : ']})';
+  }
+
   #printFloat(value: number, verb: string): void {
     switch (verb) {
       case 'v':
@@ -506,11 +531,6 @@ class Printer {
     const signed = /^[+-]/.test(text) ? text : `+${text}`;
     const sign = signed.startsWith('+') && this.#space && !this.#plus ? ' ' : (signed[0] ?? '+');
     let digits = signed.slice(1);
-    if (digits === 'Inf' || digits === 'NaN') {
-      const unsigned = digits === 'NaN' ? !this.#space && !this.#plus : sign === '+' && !this.#plus;
-      this.#pad(unsigned ? digits : sign + digits, false);
-      return;
-    }
     if (sharp && verb !== 'b') digits = withPoint(digits, verb, precision);
     if (!this.#plus && sign === '+') {
       this.#pad(digits);
