@@ -25,7 +25,10 @@ const words: ReadonlyMap<string, YamlScalar> = new Map<string, YamlScalar>([
 export function resolveScalar(text: string): YamlScalar {
   const word = words.get(text);
   if (word !== undefined) return word;
-  if (/^\./.test(text)) return /^\.\d+(?:[eE][+-]?\d+)?$/.test(text) ? floatOf(text) : { tag: 'str' };
+  if (/^\./.test(text)) {
+    const float = /^\.\d+(?:_\d+)*(?:[eE][+-]?\d+(?:_\d+)*)?$/.test(text);
+    return float ? floatOf(text.replaceAll('_', '')) : { tag: 'str' };
+  }
   if (!/^[-+\d]/.test(text)) return { tag: 'str' };
   if (isTimestamp(text)) return { tag: 'timestamp' };
   const plain = text.replaceAll('_', '');

@@ -13,8 +13,11 @@ import { refuseControls, resolveScalar, YamlError } from './yaml-scalar.ts';
  * @see go.yaml.in/yaml/v3, encode.go, sorter.go and emitterc.go
  */
 export function writeYaml(value: Value, charge: Charge): string {
-  return `${node(value, 0, charge, true)}\n`;
+  return `${node(value, 0, charge, true)}\n`.replaceAll(`${lineEnded}\n`, '');
 }
+
+/** Behind a node that has ended its last line itself. No character of a text: YAML writes it escaped. */
+const lineEnded = '\0';
 
 /** @param indent of the lines that the node may put below its first */
 function node(value: Value, indent: number, charge: Charge, root = false): string {
@@ -121,10 +124,8 @@ function literalBlock(text: string, indent: number): string {
     : /^.$|[\r\n\u0085\u2028\u2029]{2}$/su.test(text)
       ? '+'
       : '';
-  const lines = text.split('\n');
-  // The break behind the block ends its last line.
-  if (text.endsWith('\n')) lines.pop();
-  return `|${hint}${chomp}${lines.map((line) => (line === '' ? '\n' : `\n${' '.repeat(indent)}${line}`)).join('')}`;
+  const lines = text.replace(/(^|[\n\u2028\u2029])(?=[^\n\u2028\u2029])/g, `$1${' '.repeat(indent)}`);
+  return `|${hint}${chomp}\n${lines}${chomp === '-' ? '' : lineEnded}`;
 }
 
 const escapes: Readonly<Record<string, string>> = {
@@ -147,8 +148,10 @@ const escapes: Readonly<Record<string, string>> = {
 
 function doubleQuoted(text: string): string {
   let written = '"';
+  // go-yaml looks for the byte order mark at the beginning, whatever character it is about.
+  const marked = text.startsWith('\ufeff');
   for (const character of text.toWellFormed()) {
-    if (!notPrintable.test(character) && !/["\\\n\t\u2028\u2029]/.test(character)) {
+    if (!marked && !notPrintable.test(character) && !/["\\\n\t\u2028\u2029]/.test(character)) {
       written += character;
       continue;
     }
