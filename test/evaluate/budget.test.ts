@@ -21,6 +21,7 @@ const entrypoints = [
   'places',
   'everywhere',
   'expanded',
+  'module',
 ];
 const budgetMs = 100;
 
@@ -78,6 +79,14 @@ const hostile: readonly (readonly [id: string, what: string, entrypoint: string,
   ['P02', 'replace', 'everywhere', { text: long }],
   ['P06', 'a short pattern that is a large program', 'expanded', { pattern: 'a{1000}'.repeat(300) }],
   ['P06', 'a pattern of wide ranges', 'expanded', { pattern: '(?i)[k-\\x{10fff}]'.repeat(100) }],
+  ['P02', 'rego.parse_module of many comments', 'module', { text: `package p\n${'#\n'.repeat(300_000)}` }],
+  [
+    'P02',
+    'rego.parse_module of many rules',
+    'module',
+    { text: `package p\nf(${'1,'.repeat(20_000)}) if {1} ${'{1}'.repeat(5_000)}` },
+  ],
+  ['P02', 'rego.parse_module of a deep term', 'module', { text: `package p\nx := ${'['.repeat(100_000)}` }],
 ];
 
 describe('a policy that would run for minutes, or eat all memory', () => {

@@ -7,6 +7,6 @@ export const builtins: BuiltinFamily = {
   'rego.parse_module': (context, file, text) => {
     const name = stringOperand(file, 1);
     const module = stringOperand(text, 1);
-    return moduleValue(name, module, parseModule(module, context.charge));
+    return moduleValue(name, module, parseModule(module, context.charge), context.charge);
   },
 };

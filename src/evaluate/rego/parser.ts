@@ -245,7 +245,7 @@ class Parser extends BodyReader {
       if (rule.otherwise !== undefined) return this.error();
       const next = this.bracedBody();
       if (next === undefined) return undefined;
-      const chained = { ...own, args: this.#freshWildcards(own.args) };
+      const chained: Head = { ...own, args: this.#freshWildcards(own.args), copied: 'all' };
       rules.push({ head: chained, body: next, bodyGenerated: false, isDefault: false });
     }
     return rules;
@@ -269,7 +269,8 @@ class Parser extends BodyReader {
 
   #else(of: Head): Rule | undefined {
     const start = this.start;
-    let head: Head = { ...of, keywords: [], valueGenerated: false, args: this.#freshWildcards(of.args) };
+    const args = this.#freshWildcards(of.args);
+    let head: Head = { ...of, keywords: [], valueGenerated: false, args, copied: 'all but its value' };
     this.scan();
     if (this.kind === '{' || this.kind === 'if') {
       head = { ...head, value: trueTerm, valueGenerated: true };

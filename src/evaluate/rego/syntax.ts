@@ -64,6 +64,8 @@ export interface Head {
   /** The value was not written. */
   readonly valueGenerated: boolean;
   readonly keywords: readonly ('if' | 'contains')[];
+  /** What of it was written for the rule before. */
+  readonly copied?: 'all' | 'all but its value';
 }
 
 export interface Rule {
@@ -117,6 +119,7 @@ export function nameOfRef(term: Term | undefined): string | undefined {
 export function isGround(term: Term): boolean {
   switch (term.type) {
     case 'var':
+    case 'templatestring':
       return false;
     case 'ref':
       return term.value.slice(1).every(isGround);
@@ -131,17 +134,26 @@ export function isGround(term: Term): boolean {
       return isGround(term.term) && term.body.every(isGroundExpr);
     case 'objectcomprehension':
       return isGround(term.key) && isGround(term.value) && term.body.every(isGroundExpr);
-    case 'templatestring':
-      return term.parts.every((part) => ('type' in part ? isGround(part) : isGroundExpr(part)));
     default:
       return true;
   }
 }
 
-function isGroundExpr({ terms, with: modifiers }: Expr): boolean {
-  const ground =
-    (terms.kind === 'term' && isGround(terms.term)) || (terms.kind === 'call' && terms.terms.every(isGround));
-  return ground && modifiers.every(({ target, value }) => isGround(target) && isGround(value));
+/** As OPA has it: without a look at what is called, or at modifiers. */
+function isGroundExpr({ terms }: Expr): boolean {
+  switch (terms.kind) {
+    case 'term':
+      return isGround(terms.term);
+    case 'call':
+      return terms.terms.slice(1).every(isGround);
+    case 'not':
+      return terms.body.every(isGroundExpr);
+    case 'and':
+    case 'or':
+      return terms.left.every(isGroundExpr) && terms.right.every(isGroundExpr);
+    default:
+      return false;
+  }
 }
 
 const order: Readonly<Record<Term['type'], number>> = {

@@ -1,9 +1,6 @@
-import { decimalOf } from '../values/decimal.ts';
+import { isNumberToOpa } from '../values/decimal.ts';
 import { callOf, type Expr, nameOfRef, refOf, stringTerm, type Term, varTerm } from './syntax.ts';
 import { type State, TokenReader } from './token-reader.ts';
-
-/** OPA takes no number whose value takes more binary digits than this before or behind its point. */
-const exponentMax = 30_103;
 
 export const operators: Readonly<Record<string, string>> = {
   '+': 'plus',
@@ -182,7 +179,7 @@ export abstract class TermReader extends TokenReader {
     if (!prefix.endsWith('.') && /^0[^.eE]|^0[eE]$/.test(text)) return this.error();
     const value = prefix + text;
     if (!/^-?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?$/.test(value)) return this.error();
-    if (Math.abs(decimalOf(value).exponent) > exponentMax) return this.error();
+    if (!isNumberToOpa(value)) return this.error();
     return { type: 'number', value };
   }
 
@@ -203,6 +200,7 @@ export abstract class TermReader extends TokenReader {
       if (this.kind === 'template end') return { type: 'templatestring', parts, multiLine: raw };
       const { comments } = this.state;
       this.scan();
+      const commented = comments !== this.state.comments;
       const expr = this.literal();
       if (expr === undefined) return this.error();
       const { terms, negated } = expr;
@@ -210,9 +208,7 @@ export abstract class TermReader extends TokenReader {
       const unfit = ['eq', 'assign'].includes(operator ?? '') || terms.kind === 'every' || terms.kind === 'some';
       if (negated || unfit) return this.error();
       const constant =
-        terms.kind === 'term' &&
-        ['string', 'number', 'boolean', 'null'].includes(terms.term.type) &&
-        comments === this.state.comments;
+        terms.kind === 'term' && ['string', 'number', 'boolean', 'null'].includes(terms.term.type) && !commented;
       parts.push(constant ? terms.term : expr);
       if (this.kind !== '}') return this.error();
       this.scanTemplate(raw);

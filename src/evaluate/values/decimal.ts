@@ -57,6 +57,17 @@ export function compareDecimals(a: string, b: string): number {
   return x.negative ? -size || 0 : size;
 }
 
+// 2^100000 and 2^-100001, each by the half of what its last of 64 binary digits counts for smaller: what rounds to them.
+const tooLarge = '.999002093014384507916954758340e30103';
+const smallest = '.500499451899347083394566291769e-30103';
+
+/** OPA takes no number that is too large or too near to zero. */
+export function isNumberToOpa(text: string): boolean {
+  const size = text.replace(/^-/, '');
+  if (compareDecimals(size, tooLarge) >= 0) return false;
+  return compareDecimals(size, smallest) >= 0 || decimalOf(size).digits === '';
+}
+
 function sign({ digits, negative }: Decimal): number {
   if (digits === '') return 0;
   return negative ? -1 : 1;

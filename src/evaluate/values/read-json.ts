@@ -1,8 +1,5 @@
-import { decimalOf } from './decimal.ts';
+import { isNumberToOpa } from './decimal.ts';
 import { RegoNumber, RegoObject, type Value } from './value.ts';
-
-/** OPA takes no number whose value takes more binary digits than this before or behind its point. */
-const exponentMax = 30_103;
 
 /**
  * JSON as OPA unmarshals it: numbers as they are written, the last of several members of one name, half a surrogate
@@ -31,6 +28,6 @@ function revive(_key: string, value: unknown, context: { readonly source?: strin
 }
 
 function checkedNumber(text: string): string {
-  if (/[eE]/.test(text) && Math.abs(decimalOf(text).exponent) > exponentMax) throw new SyntaxError('number too big');
+  if (/[eE]/.test(text) && !isNumberToOpa(text)) throw new SyntaxError('number too big');
   return text;
 }

@@ -59,3 +59,6 @@ everywhere := replace(input.text, "", input.text)
 
 # A short pattern that is a large program.
 expanded := regex.find_n(input.pattern, "x", 1)
+
+# The tree of a module that the caller wrote.
+module := rego.parse_module("m.rego", input.text).package
