@@ -4,7 +4,7 @@ import { type Url, urlText } from '../go/url.ts';
 import { RegoObject, type Value } from '../values/value.ts';
 import type { Certificate } from './certificate.ts';
 import type { AlternativeNames, Extension, IpRange } from './extensions.ts';
-import { base64, listed, oidValue, texts } from './json.ts';
+import { base64, listed, oidValue, texts, timeValue } from './json.ts';
 import { nameValue } from './names.ts';
 import { publicKeyValue } from './public-key.ts';
 
@@ -25,8 +25,8 @@ export function certificateValue(certificate: Certificate): RegoObject {
     SerialNumber: integer(certificate.serialNumber),
     Issuer: nameValue(certificate.issuer),
     Subject: nameValue(certificate.subject),
-    NotBefore: certificate.notBefore.text,
-    NotAfter: certificate.notAfter.text,
+    NotBefore: timeValue(certificate.notBefore),
+    NotAfter: timeValue(certificate.notAfter),
     KeyUsage: integer(certificate.keyUsage),
     Extensions: listed(certificate.extensions, extensionValue),
     ExtraExtensions: null,

@@ -1,5 +1,7 @@
+import { BuiltinError } from '../builtins/builtin.ts';
 import { integer } from '../builtins/operands.ts';
 import type { Value } from '../values/value.ts';
+import type { Instant } from './text.ts';
 
 // How Go's encoding/json writes what certificates are made of: a slice that nothing was ever added to is null.
 
@@ -17,4 +19,10 @@ export function listed<T>(list: readonly T[], make: (item: T) => Value): Value {
 
 export function oidValue(oid: readonly number[]): Value {
   return oid.map(integer);
+}
+
+/** @throws BuiltinError where its offset is a day, which RFC 3339 does not have */
+export function timeValue({ text }: Instant): Value {
+  if (/[+-]24:00$/.test(text)) throw new BuiltinError('timezone hour outside of range [0,23]');
+  return text;
 }

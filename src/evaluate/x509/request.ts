@@ -11,7 +11,7 @@ import {
   readAlternativeNames,
   readExtension,
 } from './extensions.ts';
-import { base64, listed, oidValue } from './json.ts';
+import { base64, listed, oidValue, timeValue } from './json.ts';
 import { type Attribute, attributesOf, attributeValue, nameValue } from './names.ts';
 import { publicKeyValue, readAlgorithm, readPublicKeyInfo } from './public-key.ts';
 import { signatureAlgorithmOf } from './signature.ts';
@@ -140,7 +140,7 @@ function anyValue(tag: number, content: Buffer): Value {
       return oidValue(oidOf(content));
     case tags.utcTime:
     case tags.generalizedTime:
-      return readTime(whole()).text;
+      return timeValue(readTime(whole()));
     default:
       return null;
   }
