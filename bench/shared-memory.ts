@@ -7,6 +7,6 @@ import { bareEvaluation, wasm } from './support/bare-evaluation.ts';
 import { compare } from './support/measure.ts';
 
 const own = await bareEvaluation(wasm);
-const shared = await bareEvaluation(withSharedMemory(wasm), true);
+const shared = await bareEvaluation(withSharedMemory(wasm).wasm, true);
 if (own() !== shared()) throw new Error('shared memory changes an answer');
 compare('one evaluation of the database case', { 'memory of its own': own, 'shared memory': shared });

@@ -9,8 +9,8 @@ import { withSharedMemory } from './shared-memory.ts';
 const sdk: typeof import('@open-policy-agent/opa-wasm') = createRequire(import.meta.url)('@open-policy-agent/opa-wasm');
 
 export const pageBytes = 65_536;
-/** The compiler asks for two; a policy with little data gets by with these. */
-const basePages = 16;
+/** The compiler asks for two where a policy holds little text; one with little data gets by with these. */
+const usualPages = 16;
 /**
  * What a document's values take: its text twice, since it stays where it was put, and for each value what OPA keeps around
  * it. Measured over documents of many shapes; lists of small numbers are the worst, where each has a place that is a
@@ -82,12 +82,16 @@ export async function buildImage(
   data: Uint8Array<ArrayBuffer>,
   memoryPages: number,
 ): Promise<PolicyImage> {
-  const module = await compileModule(withSharedMemory(wasm));
-  const heapTopAddress = findHeapTop(module);
+  const shared = withSharedMemory(wasm);
+  if (shared.pages > usualPages + memoryPages)
+    throw new BundleRefused('policy.wasm asks for more memory than it may have');
+  const module = await compileModule(shared.wasm);
+  const { basePages, heapTopAddress } = findHeapTop(module, Math.max(usualPages, shared.pages), memoryPages);
   const values = countValues(data);
   const within = (perValue: number): PolicyImage => {
     const dataPages = Math.ceil((data.length * bytesPerTextByte + values * perValue) / pageBytes);
-    return load(module, data, { heapTopAddress, memoryPages, maximum: basePages + dataPages + memoryPages });
+    const maximum = basePages + dataPages + memoryPages;
+    return load(module, data, { basePages, heapTopAddress, memoryPages, maximum });
   };
   try {
     return within(bytesPerValue.usual);
@@ -98,13 +102,14 @@ export async function buildImage(
 }
 
 interface Room {
+  readonly basePages: number;
   readonly heapTopAddress: number | undefined;
   readonly memoryPages: number;
   readonly maximum: number;
 }
 
 function load(module: WebAssembly.Module, data: Uint8Array<ArrayBuffer>, room: Room): PolicyImage {
-  const { heapTopAddress, memoryPages, maximum } = room;
+  const { basePages, heapTopAddress, memoryPages, maximum } = room;
   const memory = sharedMemory(basePages, maximum);
   const instance = started(module, memory);
   const exports = instance.exports as unknown as Exports;
@@ -224,17 +229,31 @@ function countValues(data: Uint8Array): number {
  * The one word in a started module's variables that is the size of its memory, whatever that size is. The module grows
  * its memory by itself and keeps account of it there, and would count wrong on a memory that has grown already.
  */
-function findHeapTop(module: WebAssembly.Module): number | undefined {
-  const addresses = [basePages, basePages + 1].map((pages) => {
-    const memory = sharedMemory(pages, pages);
-    const instance = started(module, memory);
-    const heapBase = (instance.exports as unknown as Exports).opa_heap_ptr_get();
-    const words = [...new Uint32Array(memory.buffer, 0, Math.floor(heapBase / 4))];
-    return words.flatMap((word, index) => (word === pages * pageBytes ? [index * 4] : []));
-  });
-  const [first = [], second = []] = addresses;
-  const both = first.filter((address) => second.includes(address));
-  return both.length === 1 ? both[0] : undefined;
+function findHeapTop(
+  module: WebAssembly.Module,
+  pages: number,
+  memoryPages: number,
+): Pick<Room, 'basePages' | 'heapTopAddress'> {
+  const first = sizesIn(module, pages, memoryPages);
+  const second = sizesIn(module, first.pages + 1, memoryPages);
+  const both = first.addresses.filter((address) => second.addresses.includes(address));
+  return { basePages: first.pages, heapTopAddress: both.length === 1 ? both[0] : undefined };
+}
+
+/** What a memory has grown to where the module has started on it, and which words say so. */
+function sizesIn(
+  module: WebAssembly.Module,
+  pages: number,
+  memoryPages: number,
+): { readonly pages: number; readonly addresses: readonly number[] } {
+  const memory = sharedMemory(pages, pages + memoryPages);
+  const instance = started(module, memory);
+  const heapBase = (instance.exports as unknown as Exports).opa_heap_ptr_get();
+  const { byteLength } = memory.buffer;
+  const words = new Uint32Array(memory.buffer, 0, Math.floor(heapBase / 4));
+  const addresses: number[] = [];
+  for (let at = words.indexOf(byteLength); at >= 0; at = words.indexOf(byteLength, at + 1)) addresses.push(at * 4);
+  return { pages: byteLength / pageBytes, addresses };
 }
 
 function sharedMemory(initial: number, maximum: number): WebAssembly.Memory {

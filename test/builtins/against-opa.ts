@@ -24,6 +24,8 @@ export interface Comparison {
   readonly defined: number;
   readonly undefined: number;
   readonly differences: readonly Difference[];
+  /** What OPA said of each, `undefined` as a text. */
+  readonly answers: readonly unknown[];
 }
 
 /** A builtin's name and its operands. */
@@ -132,7 +134,7 @@ function compared(expressions: readonly string[], { ours, opas }: Answers): Comp
       counts.defined += 1;
     }
   }
-  return { ...counts, differences };
+  return { ...counts, differences, answers: expressions.map((_, index) => opas[index] ?? nothing) };
 }
 
 /** Members by name: neither side has an order of them that means anything. */

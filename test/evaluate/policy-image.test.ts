@@ -12,7 +12,9 @@ import {
 } from '../../src/evaluate/policy-image.ts';
 import { PolicyModule } from '../../src/evaluate/policy-module.ts';
 import { withSharedMemory } from '../../src/evaluate/shared-memory.ts';
+import { againstOpa } from '../builtins/against-opa.ts';
 import { compilePolicy } from '../support/compile-policy.ts';
+import { opaMs } from '../support/opa.ts';
 import { archiveLimits, policyLimits } from '../support/testbed.ts';
 import { sectionsOf } from '../support/wasm.ts';
 
@@ -55,6 +57,17 @@ function patched(data: Tree, { op, path: [name = '', ...rest], valueText }: Data
   const after = patched(inner as Tree, { op, path: rest, valueText });
   return after === undefined ? undefined : { ...data, [name]: after };
 }
+
+describe('a policy of more text than the usual memory holds', () => {
+  it(
+    'is loaded, and says what it says in OPA',
+    async () => {
+      const texts = Array.from({ length: 3_000 }, (_, index) => `count([${index}, "${`${index}`.repeat(300)}"])`);
+      expect(await againstOpa(texts)).toMatchObject({ defined: 3_000, differences: [] });
+    },
+    opaMs,
+  );
+});
 
 describe('an image of a policy’s data', () => {
   it('holds what it was built from, digits and all', async () => {
@@ -176,7 +189,8 @@ describe('an instance on a memory that was used before', () => {
 
 describe('a module that is given shared memory', () => {
   it('is otherwise what it was', async () => {
-    const shared = withSharedMemory(wasm);
+    const { wasm: shared, pages } = withSharedMemory(wasm);
+    expect(pages).toBe(2);
     expect(shared.length - wasm.length).toBeLessThan(16);
     const module = await WebAssembly.compile(new Uint8Array(shared));
     expect(WebAssembly.Module.exports(module)).toEqual(
@@ -190,7 +204,7 @@ describe('a module that is given shared memory', () => {
     for (let length = 8; length < end; length += 1) {
       expect(() => withSharedMemory(wasm.subarray(0, length))).toThrow(/policy\.wasm/);
     }
-    expect(withSharedMemory(wasm.subarray(0, end)).length).toBeGreaterThan(end);
+    expect(withSharedMemory(wasm.subarray(0, end)).wasm.length).toBeGreaterThan(end);
     const table = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 2, 6, 1, 1, 0x61, 1, 0x62, 1);
     expect(() => withSharedMemory(table)).toThrow('imports what no OPA policy does');
     expect(() => withSharedMemory(wasm.subarray(0, 8))).toThrow('imports nothing');
