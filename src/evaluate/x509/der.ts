@@ -34,13 +34,18 @@ export interface BitString {
   readonly length: number;
 }
 
-/** Reads DER from its beginning, as strictly as Go's cryptobyte: lengths and integers in their shortest form. */
+/**
+ * Reads DER from its beginning, as strictly as Go's cryptobyte: lengths and integers in their shortest form. Requests and
+ * keys Go reads by its encoding/asn1, which knows tags of more than one byte.
+ */
 export class Der {
   readonly #bytes: Buffer;
+  readonly #rules: 'cryptobyte' | 'asn1';
   #at = 0;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, rules: 'cryptobyte' | 'asn1' = 'cryptobyte') {
     this.#bytes = bytes;
+    this.#rules = rules;
   }
 
   get empty(): boolean {
@@ -54,10 +59,12 @@ export class Der {
   any(): Element {
     const start = this.#at;
     const tag = this.#bytes[start];
-    const first = this.#bytes[start + 1];
-    if (tag === undefined || first === undefined || (tag & 0x1f) === 0x1f) throw malformed();
+    if (tag === undefined) throw malformed();
+    const lengthAt = (tag & 0x1f) === 0x1f ? this.#tagEnd(start + 1) : start + 1;
+    const first = this.#bytes[lengthAt];
+    if (first === undefined) throw malformed();
     let length = first;
-    let contentAt = start + 2;
+    let contentAt = lengthAt + 1;
     if (first >= 0x80) {
       const size = first - 0x80;
       if (size === 0 || size > 4 || contentAt + size > this.#bytes.length) throw malformed();
@@ -69,6 +76,19 @@ export class Der {
     if (end > this.#bytes.length) throw malformed();
     this.#at = end;
     return { tag, content: this.#bytes.subarray(contentAt, end), whole: this.#bytes.subarray(start, end) };
+  }
+
+  #tagEnd(start: number): number {
+    let number = 0;
+    for (let at = start; at < start + 5 && this.#rules === 'asn1'; at++) {
+      const octet = this.#bytes[at];
+      if (octet === undefined || (at === start && octet === 0x80)) break;
+      number = number * 128 + (octet & 0x7f);
+      if (octet >= 0x80) continue;
+      if (number < 0x1f || number >= 2 ** 31) break;
+      return at + 1;
+    }
+    throw malformed();
   }
 
   element(tag: number): Element {
@@ -83,11 +103,23 @@ export class Der {
 
   /** The inside of what is made of parts. */
   enter(tag: number): Der {
-    return new Der(this.read(tag));
+    return new Der(this.read(tag), this.#rules);
   }
 
   optional(tag: number): Buffer | undefined {
     return this.peek(tag) ? this.read(tag) : undefined;
+  }
+
+  /** What is tagged explicitly, and left where it is, or not there, where something else is in its place. */
+  explicit(number: number, tag: number): Der | undefined {
+    if (this.empty) return undefined;
+    const start = this.#at;
+    const { tag: outer, content } = this.any();
+    if (content.length === 0 && (this.empty || outer === constructed(number))) throw malformed();
+    const inner = new Der(content, this.#rules);
+    if (outer === constructed(number) && inner.peek(tag)) return inner;
+    this.#at = start;
+    return undefined;
   }
 
   boolean(): boolean {

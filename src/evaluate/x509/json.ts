@@ -21,8 +21,11 @@ export function oidValue(oid: readonly number[]): Value {
   return oid.map(integer);
 }
 
-/** @throws BuiltinError where its offset is a day, which RFC 3339 does not have */
+/** What was read well, and cannot be written. */
+export class NoJson extends BuiltinError {}
+
+/** @throws NoJson where its offset is a day, which RFC 3339 does not have */
 export function timeValue({ text }: Instant): Value {
-  if (/[+-]24:00$/.test(text)) throw new BuiltinError('timezone hour outside of range [0,23]');
+  if (/[+-]24:00$/.test(text)) throw new NoJson('timezone hour outside of range [0,23]');
   return text;
 }

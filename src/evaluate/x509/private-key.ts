@@ -4,7 +4,7 @@ import { integer } from '../builtins/operands.ts';
 import type { Charge } from '../charge.ts';
 import { RegoObject, type Value } from '../values/value.ts';
 import { type Curve, curveOf } from './curves.ts';
-import { bytesOfInteger, constructed, Der, tags } from './der.ts';
+import { bytesOfInteger, Der, tags } from './der.ts';
 import { base64 } from './json.ts';
 import { type PublicKey, publicKeyValue, readAlgorithm } from './public-key.ts';
 
@@ -34,7 +34,7 @@ const bitsSquaredPerUnit = 2 ** 18;
 
 /** PKCS #1 (RFC 8017, appendix A.1.2) */
 export function parsePkcs1(bytes: Buffer, charge: Charge): PrivateKey {
-  const input = new Der(bytes);
+  const input = new Der(bytes, 'asn1');
   const der = input.enter(tags.sequence);
   if (!input.empty) throw new BuiltinError('trailing data');
   if (der.int() > 1) throw new BuiltinError('unsupported private key version');
@@ -133,7 +133,7 @@ function inverse(value: bigint, modulus: bigint): bigint {
 
 /** PKCS #8 (RFC 5208) */
 export function parsePkcs8(bytes: Buffer, charge: Charge): PrivateKey {
-  const der = new Der(bytes).enter(tags.sequence);
+  const der = new Der(bytes, 'asn1').enter(tags.sequence);
   der.int();
   const { oid, parameters } = readAlgorithm(der.enter(tags.sequence));
   const content = der.read(tags.octetString);
@@ -172,11 +172,11 @@ function namedCurve(parameters: Buffer | undefined): string | undefined {
 
 /** SEC 1 (RFC 5915) */
 export function parseEc(bytes: Buffer, curveOid?: string): PrivateKey {
-  const der = new Der(bytes).enter(tags.sequence);
+  const der = new Der(bytes, 'asn1').enter(tags.sequence);
   if (der.int() !== 1) throw new BuiltinError('unknown EC private key version');
   const content = der.read(tags.octetString);
-  const named = explicitly(der, 0, tags.oid)?.oid().join('.');
-  explicitly(der, 1, tags.bitString)?.bitString();
+  const named = der.explicit(0, tags.oid)?.oid().join('.');
+  der.explicit(1, tags.bitString)?.bitString();
   const curve = curveOf(curveOid ?? named ?? '');
   if (curve === undefined) throw new BuiltinError('unknown elliptic curve');
   const d = BigInt(`0x0${content.toString('hex')}`);
@@ -184,14 +184,6 @@ export function parseEc(bytes: Buffer, curveOid?: string): PrivateKey {
   const point = publicPoint(curve, d);
   const coordinate = (at: number): bigint => BigInt(`0x${point.toString('hex', at, at + curve.size)}`);
   return { kind: 'ecdsa', curve, d, x: coordinate(1), y: coordinate(1 + curve.size) };
-}
-
-/** What is tagged explicitly, and left out where something else stands in its place. */
-function explicitly(der: Der, number: number, tag: number): Der | undefined {
-  const content = der.optional(constructed(number));
-  if (content === undefined) return undefined;
-  const inner = new Der(content);
-  return inner.peek(tag) ? inner : undefined;
 }
 
 function publicPoint(curve: Curve, d: bigint): Buffer {

@@ -11,7 +11,7 @@ import {
   readAlternativeNames,
   readExtension,
 } from './extensions.ts';
-import { base64, listed, oidValue, timeValue } from './json.ts';
+import { base64, listed, NoJson, oidValue, timeValue } from './json.ts';
 import { type Attribute, attributesOf, attributeValue, nameValue } from './names.ts';
 import { publicKeyValue, readAlgorithm, readPublicKeyInfo } from './public-key.ts';
 import { signatureAlgorithmOf } from './signature.ts';
@@ -21,15 +21,15 @@ const extensionRequest = '1.2.840.113549.1.9.14';
 
 /** A certification request (RFC 2986) as Go's encoding/json writes its `x509.CertificateRequest`. */
 export function certificateRequestValue(bytes: Buffer): Value {
-  const input = new Der(bytes);
+  const input = new Der(bytes, 'asn1');
   const outer = input.element(tags.sequence);
   if (!input.empty) throw new BuiltinError('trailing data');
-  const request = new Der(outer.content);
+  const request = new Der(outer.content, 'asn1');
   const info = request.element(tags.sequence);
   const algorithm = signatureAlgorithmOf(readAlgorithm(request.enter(tags.sequence)));
   const signature = rightAligned(request.bitString());
 
-  const der = new Der(info.content);
+  const der = new Der(info.content, 'asn1');
   const version = der.int();
   const subject = der.any();
   const publicKey = readPublicKeyInfo(der.element(tags.sequence));
@@ -53,7 +53,7 @@ export function certificateRequestValue(bytes: Buffer): Value {
     SignatureAlgorithm: integer(algorithm.number),
     PublicKeyAlgorithm: integer(publicKey.algorithm),
     PublicKey: publicKeyValue(publicKey.key),
-    Subject: nameValue(attributesOf(new Der(subject.whole), valueAndText)),
+    Subject: nameValue(attributesOf(new Der(subject.whole, 'asn1'), valueAndText)),
     Attributes: listed(rawAttributes.flatMap(setsOf), (value) => value),
     Extensions: listed(extensions, extensionValue),
     ExtraExtensions: null,
@@ -64,7 +64,7 @@ export function certificateRequestValue(bytes: Buffer): Value {
 /** An attribute whose values are lists of attributes themselves; others are passed over, as Go has it. */
 function setsOf(raw: Buffer): readonly Value[] {
   try {
-    const attribute = new Der(raw).enter(tags.sequence);
+    const attribute = new Der(raw, 'asn1').enter(tags.sequence);
     const type = attribute.oid();
     const sets: Value[] = [];
     const values = attribute.enter(tags.set);
@@ -81,7 +81,7 @@ function setsOf(raw: Buffer): readonly Value[] {
     }
     return [RegoObject.of({ Type: oidValue(type), Value: sets })];
   } catch (cause) {
-    if (cause instanceof BuiltinError) return [];
+    if (cause instanceof BuiltinError && !(cause instanceof NoJson)) return [];
     throw cause;
   }
 }
@@ -89,7 +89,7 @@ function setsOf(raw: Buffer): readonly Value[] {
 function requestedExtensions(raw: Buffer): readonly Extension[] {
   const first = firstValueOf(raw);
   if (first === undefined) return [];
-  const list = new Der(first).enter(tags.sequence);
+  const list = new Der(first, 'asn1').enter(tags.sequence);
   const extensions: Extension[] = [];
   while (!list.empty) extensions.push(readExtension(list.enter(tags.sequence)));
   return extensions;
@@ -97,7 +97,7 @@ function requestedExtensions(raw: Buffer): readonly Extension[] {
 
 function firstValueOf(raw: Buffer): Buffer | undefined {
   try {
-    const attribute = new Der(raw).enter(tags.sequence);
+    const attribute = new Der(raw, 'asn1').enter(tags.sequence);
     const type = attribute.oid().join('.');
     const values = attribute.enter(tags.set);
     return values.empty || type !== extensionRequest ? undefined : values.any().whole;
