@@ -73,6 +73,7 @@ export async function callsAgainstOpa(calls: readonly Call[]): Promise<Compariso
     defined: comparisons.reduce((sum, { defined }) => sum + defined, 0),
     undefined: comparisons.reduce((sum, { undefined: none }) => sum + none, 0),
     differences: comparisons.flatMap(({ differences }) => differences),
+    answers: comparisons.flatMap(({ answers }) => answers),
   };
 }
 
