@@ -18,7 +18,7 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   const policyModule = await PolicyModule.load(await readBundle(bundle, archiveLimits), { ...policyLimits, budgetMs });
-  bed = await Testbed.open({ policyModule });
+  bed = await Testbed.open({ policyModule, prints: true });
 });
 
 afterEach(() => bed.close());

@@ -57,6 +57,8 @@ export interface TestbedOptions {
   readonly via?: Via;
   /** Whom the policy may ask; it is loaded with what that takes. */
   readonly outside?: Outside;
+  /** Keeps events in their other form, too. */
+  readonly prints?: boolean;
 }
 
 export async function loadPolicy(bundle: Uint8Array, outside: readonly OutsideBuiltin[] = []): Promise<PolicyModule> {
@@ -112,7 +114,7 @@ export class Testbed {
       metrics: this.metrics,
       decisionLog,
       writeEvent: eventWriter({ id: 'test', labels: { region: 'local' }, version: '0.0.0-test' }, 'test'),
-      console: (line) => this.printed.push(line),
+      ...(options.prints === true && { console: (line: string) => this.printed.push(line) }),
     });
     this.parts = {
       clock: this.clock,
