@@ -22,6 +22,7 @@ const entrypoints = [
   'everywhere',
   'expanded',
   'module',
+  'schema',
 ];
 const budgetMs = 100;
 
@@ -87,6 +88,8 @@ const hostile: readonly (readonly [id: string, what: string, entrypoint: string,
     { text: `package p\nf(${'1,'.repeat(20_000)}) if {1} ${'{1}'.repeat(5_000)}` },
   ],
   ['P02', 'rego.parse_module of a deep term', 'module', { text: `package p\nx := ${'['.repeat(100_000)}` }],
+  ['P02', 'json.match_schema of many parts', 'schema', { text: `{"allOf": [${'{},'.repeat(300_000)}{}]}` }],
+  ['P02', 'json.match_schema of deep parts', 'schema', { text: '{"not":'.repeat(100_000) + '{}'.padEnd(100_002, '}') }],
 ];
 
 describe('a policy that would run for minutes, or eat all memory', () => {

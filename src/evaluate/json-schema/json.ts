@@ -29,7 +29,8 @@ function comparable(json: Json): Value {
 /** As Go writes a float64 in JSON. */
 function doubleText(text: string): string {
   const double = Number(text);
-  if (!Number.isFinite(double)) throw new BuiltinError(`cannot unmarshal number ${text} into a float64`);
+  if (!Number.isFinite(double))
+    throw new BuiltinError(`json: cannot unmarshal number ${text} into Go value of type float64`);
   return Object.is(double, -0) ? '-0' : double.toString();
 }
 

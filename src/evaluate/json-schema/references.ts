@@ -1,5 +1,6 @@
 import { BuiltinError } from '../builtins/builtin.ts';
 import { escapeBytes, parseUrl, unescapePercent } from '../go/url.ts';
+import { urlFault } from '../go/url-fault.ts';
 import { readJson } from '../values/read-json.ts';
 import { type Json, jsonOf } from './json.ts';
 import { metaSchemas } from './meta-schemas.ts';
@@ -21,7 +22,7 @@ const referenceParts = /^(?:([A-Za-z][A-Za-z0-9+\-.]*):)?(?:\/\/([^/?#]*))?([^?#
 
 function parseReference(text: string): Reference {
   const parts = parseUrl(text) === undefined ? null : referenceParts.exec(text);
-  if (parts === null) throw new BuiltinError(`parse ${JSON.stringify(text)}: invalid URL`);
+  if (parts === null) throw new BuiltinError(urlFault(text));
   const [, scheme = '', authority, path = '', query, fragment = ''] = parts;
   return {
     scheme: scheme.toLowerCase(),

@@ -62,3 +62,6 @@ expanded := regex.find_n(input.pattern, "x", 1)
 
 # The tree of a module that the caller wrote.
 module := rego.parse_module("m.rego", input.text).package
+
+# A schema that the caller wrote.
+schema := json.verify_schema(input.text)
