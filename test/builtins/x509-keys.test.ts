@@ -441,6 +441,8 @@ describe('crypto.x509.parse_certificate_request', () => {
     hex('010101'),
     hex('0100'),
     bitString(hex('0180'), 3),
+    bitString(Buffer.alloc(200, 1)),
+    bitString(Buffer.alloc(70_000, 1)),
     bitString(hex('0181'), 3),
     bitString(none),
     tagged(0x03),
