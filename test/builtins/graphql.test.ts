@@ -41,7 +41,11 @@ const pieces =
 /** A text with some of its tokens left out, put twice, or changed for others. */
 function mutants(text: string, numRuns: number, seed: number): readonly string[] {
   const tokens = text.match(/\w+|"""|"[^"]*"|\.\.\.|\s+|[^\s\w]/g) ?? [];
-  const change = fc.tuple(fc.nat(tokens.length - 1), fc.constantFrom('drop', 'twice', 'change', 'insert'), fc.constantFrom(...pieces));
+  const change = fc.tuple(
+    fc.nat(tokens.length - 1),
+    fc.constantFrom('drop', 'twice', 'change', 'insert'),
+    fc.constantFrom(...pieces),
+  );
   return fc.sample(fc.array(change, { minLength: 1, maxLength: 2 }), { seed, numRuns }).map((changes) => {
     const now = [...tokens];
     for (const [at, how, piece] of changes) {
@@ -62,7 +66,10 @@ describe('graphql', () => {
           ['graphql.parse_query', query],
           ['graphql.is_valid', query, schema],
         ]),
-        ...queries.flatMap((query): Call[] => [['graphql.parse_and_verify', query, schema], ['graphql.parse', query, schema]]),
+        ...queries.flatMap((query): Call[] => [
+          ['graphql.parse_and_verify', query, schema],
+          ['graphql.parse', query, schema],
+        ]),
       ]);
       expect(differences).toEqual([]);
       expect(defined).toBeGreaterThan(3_000);
@@ -75,7 +82,10 @@ describe('graphql', () => {
     'reads and judges schemas as OPA does',
     async () => {
       const lines = schema.split('\n').filter((line) => line !== '');
-      const changed = [...mutants(schema, 800, 1), ...lines.flatMap((line, at) => mutants(line, 60, at).map((other) => schema.replace(line, other)))];
+      const changed = [
+        ...mutants(schema, 800, 1),
+        ...lines.flatMap((line, at) => mutants(line, 60, at).map((other) => schema.replace(line, other))),
+      ];
       const alone = lines.flatMap((line, at) => mutants(line, 80, at + 100));
       const { differences, defined, ...rest } = await callsAgainstOpa([
         ...[schema, ...changed].map((text): Call => ['graphql.schema_is_valid', text]),
@@ -92,8 +102,37 @@ describe('graphql', () => {
   it(
     'takes documents that were read before, whole and spoilt, as OPA does',
     async () => {
-      const members = ['Name', 'Alias', 'SelectionSet', 'Arguments', 'Directives', 'Type', 'Value', 'Definitions', 'Fields', 'Types', 'Fragments', 'Operations', 'NamedType', 'NonNull', 'Children', 'Raw', 'TypeCondition', 'Interfaces', 'EnumValues', 'DefaultValue', 'VariableDefinitions', 'Schema', 'OperationTypes', 'Locations', 'IsRepeatable', 'Elem'];
-      const spoilt = members.flatMap((member) => ['7', '"x"', 'true', '[]', '[1]'].map((value) => [member, value] as const));
+      const members = [
+        'Name',
+        'Alias',
+        'SelectionSet',
+        'Arguments',
+        'Directives',
+        'Type',
+        'Value',
+        'Definitions',
+        'Fields',
+        'Types',
+        'Fragments',
+        'Operations',
+        'NamedType',
+        'NonNull',
+        'Children',
+        'Raw',
+        'TypeCondition',
+        'Interfaces',
+        'EnumValues',
+        'DefaultValue',
+        'VariableDefinitions',
+        'Schema',
+        'OperationTypes',
+        'Locations',
+        'IsRepeatable',
+        'Elem',
+      ];
+      const spoilt = members.flatMap((member) =>
+        ['7', '"x"', 'true', '[]', '[1]'].map((value) => [member, value] as const),
+      );
       const patched = (document: string, member: string, value: string): string =>
         `json.patch(${document}, [{"op": "replace", "path": path, "value": ${value}} | walk(${document}, [path, _]); path[count(path) - 1] == "${member}"; count(path) < 6])`;
       const query = (text: string): string => `graphql.parse_query(${JSON.stringify(text)})`;
@@ -101,7 +140,10 @@ describe('graphql', () => {
       const expressions = [
         ...queries.map((text) => `graphql.is_valid(${query(text)}, ${document})`),
         ...queries.map((text) => `graphql.parse(${query(text)}, ${JSON.stringify(schema)})`),
-        ...spoilt.map(([member, value]) => `graphql.is_valid(${patched(query(queries[3] ?? ''), member, value)}, ${JSON.stringify(schema)})`),
+        ...spoilt.map(
+          ([member, value]) =>
+            `graphql.is_valid(${patched(query(queries[3] ?? ''), member, value)}, ${JSON.stringify(schema)})`,
+        ),
         ...spoilt.map(([member, value]) => `graphql.schema_is_valid(${patched(document, member, value)})`),
       ];
       const { differences, defined } = await againstOpa(expressions);

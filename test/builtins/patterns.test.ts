@@ -4,9 +4,7 @@ import { opaMs } from '../support/opa.ts';
 import { type Call, callsAgainstOpa } from './against-opa.ts';
 
 function drawn(tokens: readonly string[], numRuns: number, maxLength: number, seed: number): readonly string[] {
-  return fc
-    .sample(fc.array(fc.constantFrom(...tokens), { maxLength }), { seed, numRuns })
-    .map((some) => some.join(''));
+  return fc.sample(fc.array(fc.constantFrom(...tokens), { maxLength }), { seed, numRuns }).map((some) => some.join(''));
 }
 
 const syntax =
@@ -14,7 +12,25 @@ const syntax =
     ' ',
   );
 const texts = ['', 'a', 'ab', 'aab ba', 'abcabc', 'é', 'a😀b', 'A\nb\na', 'aaa.bbb', 'αβ', 'a b c', '\n', 'xaxbx'];
-const templates = ['', 'x', '$0', '$1', '${1}', '$n', '${n}x', '$nx', '$$', '$', '${', '$1x', '${é}', '<$0>', '$10', '$01', '${m}'];
+const templates = [
+  '',
+  'x',
+  '$0',
+  '$1',
+  '${1}',
+  '$n',
+  '${n}x',
+  '$nx',
+  '$$',
+  '$',
+  '${',
+  '$1x',
+  '${é}',
+  '<$0>',
+  '$10',
+  '$01',
+  '${m}',
+];
 
 describe('regex', () => {
   it(
@@ -35,7 +51,12 @@ describe('regex', () => {
       const crossed = named.flatMap((pattern) =>
         templates.flatMap((template) => texts.map((text): Call => ['regex.replace', text, pattern, template])),
       );
-      const odd = [[1, 'a', 1], ['a', null, 1], ['a', 'a', 1.5], ['a', 'a', '1']].map((given): Call => ['regex.find_n', ...given]);
+      const odd = [
+        [1, 'a', 1],
+        ['a', null, 1],
+        ['a', 'a', 1.5],
+        ['a', 'a', '1'],
+      ].map((given): Call => ['regex.find_n', ...given]);
       const { differences, defined, ...rest } = await callsAgainstOpa([...calls, ...crossed, ...odd]);
       expect(differences).toEqual([]);
       expect(defined).toBeGreaterThan(3_000);
@@ -66,7 +87,14 @@ describe('regex', () => {
     async () => {
       const pieces = ['{', '}', '{{', '}}', 'a', '.*', '[a-z]+', '(', ':', '.', 'é', '{a}', '{.*}', '{[0-9]{2}}', '|'];
       const templates = ['', 'urn:{.*}:b', ...drawn(pieces, 1_500, 5, 2)];
-      const delimiters = [['{', '}'], ['<', '>'], ['{', '{'], ['', '}'], ['{', 'ab'], ['é', '}']] as const;
+      const delimiters = [
+        ['{', '}'],
+        ['<', '>'],
+        ['{', '{'],
+        ['', '}'],
+        ['{', 'ab'],
+        ['é', '}'],
+      ] as const;
       const calls = templates.flatMap((template, at) =>
         ['', 'a', 'urn:x:b', 'a.b', '{a}', '12', 'é'].map((text): Call => {
           const [start, end] = delimiters[at % 9] ?? ['{', '}'];
@@ -84,10 +112,38 @@ describe('regex', () => {
   it(
     'says which globs have a text in common as OPA does',
     async () => {
-      const pieces = ['a', 'b', '.', '*', '+', 'a*', 'b+', '.*', '.+', '[ab]', '[a-c]*', '[b-a]', '[-', ']', '[', '[a-]', '[]', '\\', '\\.', '\\[', '[\\]]+', '[a\\-b]', 'é', '[a-c-e]', '[x--]'];
+      const pieces = [
+        'a',
+        'b',
+        '.',
+        '*',
+        '+',
+        'a*',
+        'b+',
+        '.*',
+        '.+',
+        '[ab]',
+        '[a-c]*',
+        '[b-a]',
+        '[-',
+        ']',
+        '[',
+        '[a-]',
+        '[]',
+        '\\',
+        '\\.',
+        '\\[',
+        '[\\]]+',
+        '[a\\-b]',
+        'é',
+        '[a-c-e]',
+        '[x--]',
+      ];
       const globs = drawn(pieces, 3_000, 5, 3);
       const alike = drawn(pieces.slice(0, 11), 6_000, 5, 4);
-      const pairs = [globs, alike].flatMap((some) => some.slice(1).map((glob, at): Call => ['regex.globs_match', some[at], glob]));
+      const pairs = [globs, alike].flatMap((some) =>
+        some.slice(1).map((glob, at): Call => ['regex.globs_match', some[at], glob]),
+      );
       const quoted = ['a*b', '{[?]}', '\\', 'é*', ''].map((text): Call => ['glob.quote_meta', text]);
       const { differences, defined, ...rest } = await callsAgainstOpa([...pairs, ...quoted]);
       expect(differences).toEqual([]);

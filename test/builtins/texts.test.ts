@@ -181,9 +181,7 @@ describe('yaml.marshal', () => {
         ',',
       ];
       const all = [...words, ...strange, ...texts(tokens, 2_500, 6)];
-      const numbers = [
-        0, -1, 1.5, 1e21, 1e-7, 123456789.125, -0.1, 1e100, 5e-324, 100000000000000000000,
-      ];
+      const numbers = [0, -1, 1.5, 1e21, 1e-7, 123456789.125, -0.1, 1e100, 5e-324, 100000000000000000000];
       const calls = [
         ...all.flatMap((text): Call[] => [
           ['yaml.marshal', text],

@@ -97,7 +97,7 @@ const understoodMembers: ReadonlySet<string> = new Set(['alg', 'kid', 'typ', 'ct
 
 function readHeader(header: RegoObject): Header {
   const text = (name: string): string => {
-    const value = header.get(name) ?? '';
+    const value = header.has(name) ? header.get(name) : '';
     if (typeof value !== 'string') throw new BuiltinError(`${name}: must be a string`);
     return value;
   };
