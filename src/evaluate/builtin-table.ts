@@ -16,7 +16,7 @@ const families: readonly { readonly names: readonly string[]; readonly load: () 
     load: async () => (await import('./builtins/casts.ts')).builtins,
   },
   {
-    names: ['internal.print', 'internal.test_case', 'print', 'trace'],
+    names: ['internal.print', 'internal.test_case', 'trace'],
     load: async () => (await import('./builtins/debug.ts')).builtins,
   },
   {

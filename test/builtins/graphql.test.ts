@@ -4,7 +4,8 @@ import { opaMs } from '../support/opa.ts';
 import { againstOpa, type Call, callsAgainstOpa } from './against-opa.ts';
 
 const schema = `
-schema { query: Query mutation: Mutation subscription: Sub }
+schema { query: Query mutation: Mutation }
+extend schema { subscription: Sub }
 directive @auth(role: String! = "x", n: [Int!]) repeatable on FIELD | FIELD_DEFINITION | OBJECT | QUERY
 scalar Date
 enum Color { RED GREEN @deprecated(reason: "old") }
@@ -149,6 +150,128 @@ describe('graphql', () => {
       const { differences, defined } = await againstOpa(expressions);
       expect(differences).toEqual([]);
       expect(defined).toBeGreaterThan(200);
+    },
+    opaMs,
+  );
+
+  it(
+    'judges interfaces, circles and directives as OPA does',
+    async () => {
+      const types = ['Int', 'Int!', '[Int]', '[Int!]', '[Int]!', 'I', 'O', 'U', '[I]', '[O!]', 'V'];
+      const given = [
+        '',
+        '(a: Int)',
+        '(a: Int!)',
+        '(a: [Int])',
+        '(a: [Int!])',
+        '(a: String)',
+        '(a: Int b: Int)',
+        '(a: Int b: Int! = 1)',
+        '(a: Int b: Int!)',
+      ];
+      const rest = 'interface J { g: Int } type P { x: Int } union U = O | P type Query { o: O }';
+      const implemented = [
+        ...types.flatMap((one) => types.map((other) => ['', one, '', other] as const)),
+        ...given.flatMap((one) => given.map((other) => [one, 'Int', other, 'Int'] as const)),
+      ].map(
+        ([one, first, other, second]) =>
+          `interface I { f${one}: ${first} } type O implements I { f${other}: ${second} } ${rest}`,
+      );
+      const ancestors = ['I', 'J', 'I & J', 'P', 'N', 'I & I'].flatMap((names) =>
+        ['', 'implements J'].map(
+          (also) => `interface I ${also} { f: Int g: Int } type O implements ${names} { f: Int g: Int } ${rest}`,
+        ),
+      );
+      const members = ['A', 'A!', 'B', 'B!', '[A!]', '[B!]!', 'C!', 'Int'];
+      const circles = members.flatMap((one) =>
+        members.flatMap((other) =>
+          ['C', 'A!'].map(
+            (third) =>
+              `input A { b: ${one} } input B { a: ${other} } input C { c: ${third} } type Query { x(a: A): Int }`,
+          ),
+        ),
+      );
+      const places = [
+        'SCALAR',
+        'OBJECT',
+        'FIELD_DEFINITION',
+        'ARGUMENT_DEFINITION',
+        'INTERFACE',
+        'UNION',
+        'ENUM',
+        'ENUM_VALUE',
+        'INPUT_OBJECT',
+        'INPUT_FIELD_DEFINITION',
+        'SCHEMA',
+      ];
+      const uses = ['@d', '@d(x: 1)', '@d @d', '@d(x: null)', '@d(y: 1)', '@e', '@__d'];
+      const definitions = [
+        '@d on',
+        '@d repeatable on',
+        '@d(x: Int) on',
+        '@d(x: Int!) on',
+        '@d(x: Int! = 1) on',
+        '@d(x: Int @d) on',
+      ];
+      const directives = definitions.flatMap((definition) =>
+        uses.flatMap((use) =>
+          places.flatMap((place, at) => {
+            const here = places.map((_, index) => (index === at ? use : ''));
+            const [scalar, object, field, argument, face, union, list, entry, input, member, root] = here;
+            const text = `scalar S ${scalar} type T ${object} { f(a: Int ${argument}): Int ${field} } interface F ${face} { f: Int } union N ${union} = T enum E ${list} { A ${entry} } input Q ${input} { q: Int ${member} } schema ${root} { query: T }`;
+            return [place, places[(at + 1) % places.length]].map((where) => `directive ${definition} ${where} ${text}`);
+          }),
+        ),
+      );
+      const schemas = [...implemented, ...ancestors, ...circles, ...directives];
+      const { differences, defined } = await callsAgainstOpa(
+        schemas.map((text) => ['graphql.schema_is_valid', text] as const),
+      );
+      expect(differences).toEqual([]);
+      expect(defined).toBe(schemas.length);
+    },
+    opaMs,
+  );
+
+  it(
+    'reads texts in quotes as OPA does',
+    async () => {
+      const tokens = [
+        'a',
+        ' ',
+        '"',
+        '""',
+        '"""',
+        '\\"""',
+        '\\',
+        '\\n',
+        '\\u00e9',
+        '\\ud800',
+        '\\u12',
+        '\\x',
+        '\\/',
+        '\n',
+        '\r\n',
+        '\r',
+        '\t',
+        '  ',
+        '\u0001',
+        'é',
+        '😀',
+        '\n  b',
+        '\\t\\b\\f\\r\\\\\\"',
+      ];
+      const quoted = ['"', '"""'].flatMap((mark, seed) =>
+        fc
+          .sample(fc.array(fc.constantFrom(...tokens), { maxLength: 6 }), { seed, numRuns: 1_500 })
+          .map((some) => `{ a(s: ${mark}${some.join('')}${mark}) }`),
+      );
+      const { differences, defined, ...rest } = await callsAgainstOpa(
+        quoted.map((text) => ['graphql.parse_query', text] as const),
+      );
+      expect(differences).toEqual([]);
+      expect(defined).toBeGreaterThan(500);
+      expect(rest.undefined).toBeGreaterThan(500);
     },
     opaMs,
   );

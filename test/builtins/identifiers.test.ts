@@ -296,6 +296,7 @@ describe('numbers, encodings and members', () => {
           ['strings.split_n', value, '', other],
           ['strings.split_n', 'a.b', value, other],
         ]),
+        ...[0, 1, -1, 1.5, 'x'].map((limit): Call => ['rand.intn', 'x', limit]),
         ['urlquery.decode_object', '&'.repeat(10_001)],
         ['indexof_n', '😀a😀a', 'a'],
         ['strings.count', '😀a', ''],

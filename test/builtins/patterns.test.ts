@@ -12,25 +12,8 @@ const syntax =
     ' ',
   );
 const texts = ['', 'a', 'ab', 'aab ba', 'abcabc', 'é', 'a😀b', 'A\nb\na', 'aaa.bbb', 'αβ', 'a b c', '\n', 'xaxbx'];
-const templates = [
-  '',
-  'x',
-  '$0',
-  '$1',
-  '${1}',
-  '$n',
-  '${n}x',
-  '$nx',
-  '$$',
-  '$',
-  '${',
-  '$1x',
-  '${é}',
-  '<$0>',
-  '$10',
-  '$01',
-  '${m}',
-];
+const braced = ['1', 'n', 'é', 'm'].map((name) => `<$\{${name}}x`);
+const templates = ['', 'x', '$0', '$1', '$n', '$nx', '$$', '$', '${', '$1x', '<$0>', '$10', '$01', ...braced];
 
 describe('regex', () => {
   it(

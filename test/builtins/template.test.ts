@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { Undecided } from '../../src/domain/errors.ts';
 import { opaMs } from '../support/opa.ts';
-import { type Call, callsAgainstOpa } from './against-opa.ts';
+import { againstOpa, type Call, call, callsAgainstOpa } from './against-opa.ts';
 
 const variables = {
   s: 'héllo <b>&\'"=\n\u2028',
@@ -387,6 +387,21 @@ describe('strings.render_template', () => {
       expect(differences).toEqual([]);
       expect(defined).toBeGreaterThan(500);
       expect(rest.undefined).toBeGreaterThan(3_000);
+    },
+    opaMs,
+  );
+
+  it(
+    'has no variables that JSON has no notation for, as in OPA',
+    async () => {
+      const values = [new Set([1]), [new Set()], { k: { l: new Set(['x']) } }];
+      const template = 'strings.render_template';
+      const { differences, ...rest } = await againstOpa([
+        ...values.map((x) => call(template, '{{.x}}', { x })),
+        `${template}("{{.x}}", {"x": "\\u0007\\u0000"})`,
+      ]);
+      expect(differences).toEqual([]);
+      expect(rest.undefined).toBeGreaterThan(values.length - 1);
     },
     opaMs,
   );

@@ -14,7 +14,6 @@ export const builtins: BuiltinFamily = {
     arrayOperand(operands, 1);
     return true;
   },
-  print: () => true,
   trace: (_context, note) => {
     stringOperand(note, 1);
     return true;

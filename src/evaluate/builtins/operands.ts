@@ -20,10 +20,6 @@ export function arrayOperand(value: Value, position: number): readonly Value[] {
   return isArray(value) ? value : mustBe(position, value, 'array');
 }
 
-export function setOperand(value: Value, position: number): RegoSet {
-  return value instanceof RegoSet ? value : mustBe(position, value, 'set');
-}
-
 export function objectOperand(value: Value, position: number): RegoObject {
   return value instanceof RegoObject ? value : mustBe(position, value, 'object');
 }
