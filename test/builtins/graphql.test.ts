@@ -29,6 +29,7 @@ const queries = [
   '{ heroes(in: [{a: 1, b: ["x"], c: {a: 2}}]) { id } }',
   'mutation { set(in: {a: 1, d: RED, f: 1}) { id ok } }',
   'subscription { a }',
+  '{ heroes(in: [{a: 1, f: 1.5}]) { id } heroes(in: [{a: 1, f: 2.5}]) { id } }',
   '{ a: id @include(if: true) b: id @skip(if: false) hero(id: "x", at: "2024") { height @auth } }',
   '{ __schema { types { name } } __type(name: "Hero") { fields { name } } }',
   'query A { id } query B { n }',

@@ -42,10 +42,10 @@ describe('strings.render_template', () => {
     async () => {
       const templates = [
         ...operands.map((one) => `{{${one}}}`),
-        ...functions.map((name) => `{{${name}}}`),
+        ...functions.flatMap((name) => [`{{${name}}}`, `{{${name}`, `{{${name} /* c`]),
         ...functions.flatMap((name) => operands.map((one) => `{{${name} ${one}}}`)),
         ...functions.flatMap((name) => operands.map((one) => `{{${one} | ${name}}}`)),
-        ...['eq', 'ge', 'lt', 'le', 'ne', 'and', 'or', 'print', 'index'].flatMap((name) =>
+        ...['eq', 'ge', 'gt', 'lt', 'le', 'ne', 'and', 'or', 'print', 'index'].flatMap((name) =>
           operands.flatMap((one) => operands.map((other) => `{{${name} ${one} ${other}}}`)),
         ),
       ];

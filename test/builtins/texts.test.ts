@@ -260,6 +260,7 @@ describe('an e-mail address in a JSON schema', () => {
         '::1',
         'é',
         '\n',
+        '😀',
         '=?utf-8?q?x?=',
         '=?latin9?q?x?=',
         '=?latin9?b?eA==?=',
