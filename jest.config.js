@@ -14,7 +14,7 @@ export default {
     ],
   },
   // The builtins' families and what they stand on are held by OPA's own 4,427 cases (test/conformance), case by case.
-  collectCoverageFrom: ['src/**/*.ts', '!src/evaluate/{builtins,go,go-template,graphql,json-schema,rego,x509}/**'],
+  collectCoverageFrom: ['src/**/*.ts'],
   coverageReporters: ['text-summary', 'json-summary', 'lcovonly'],
   coverageThreshold: { global: { lines: 90 } },
 };

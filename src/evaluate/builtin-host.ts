@@ -95,7 +95,7 @@ export class BuiltinHost implements BuiltinContext {
   call(instance: ModuleValues, id: number, addresses: readonly number[]): number {
     const hosted = this.#table.get(id);
     if (hosted === undefined) throw new Error(`the module calls builtin ${id}, which it does not list`);
-    const operands = addresses.map((address) => readValue(instance.dumpValue(address)));
+    const operands = addresses.map((address) => readValue(instance.dumpValue(address), this.charge));
     const result = this.#resultOf(hosted.builtin, operands);
     if (result instanceof Promise) {
       // Nobody waits for it, and one that failed without a listener would end the process.

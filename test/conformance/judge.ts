@@ -49,7 +49,7 @@ export function judge(wanted: Case, outcome: Outcome): string | undefined {
 }
 
 function compareRows(wanted: readonly string[], result: string, sortBindings: boolean): string | undefined {
-  const expected = new RegoSet(wanted.map(readValue));
+  const expected = new RegoSet(wanted.map((one) => readValue(one)));
   const rows = readValue(result);
   if (!(rows instanceof RegoSet)) return `no set of rows: ${result}`;
   const got = new RegoSet();

@@ -21,7 +21,7 @@ export const builtins: BuiltinFamily = {
 };
 
 function read(context: BuiltinContext, text: string): Value {
-  context.charge(text.length);
+  context.charge(text.length / 16, text.length / 20);
   return asBuiltin(() => readYaml(text, context.charge));
 }
 

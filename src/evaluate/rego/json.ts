@@ -21,7 +21,7 @@ export function moduleValue(file: string, text: string, module: Module, charge: 
       'rules',
       rules.map((rule) => tree.rule(rule)),
     ),
-    ...unlessEmpty('comments', commentValues(file, text, comments)),
+    ...unlessEmpty('comments', commentValues(file, text, comments, charge)),
   });
 }
 
@@ -29,10 +29,11 @@ function unlessEmpty(name: string, list: readonly Value[]): Readonly<Record<stri
   return list.length === 0 ? {} : { [name]: list };
 }
 
-function commentValues(file: string, text: string, comments: Module['comments']): readonly Value[] {
+function commentValues(file: string, text: string, comments: Module['comments'], charge: Charge): readonly Value[] {
   let row = 1;
   let line = 0;
   return comments.map((comment) => {
+    charge(4);
     for (let end = text.indexOf('\n', line); end >= 0 && end < comment.start; end = text.indexOf('\n', line)) {
       row++;
       line = end + 1;
@@ -64,6 +65,7 @@ class TreeWriter {
   }
 
   rule({ head, body, isDefault, otherwise }: Rule): Value {
+    this.#charge(2);
     return RegoObject.of({
       head: this.#head(head),
       body: this.#body(body),

@@ -1,3 +1,4 @@
+import type { Charge } from '../charge.ts';
 import { RegoNumber, RegoObject, RegoSet, type Value } from './value.ts';
 
 /**
@@ -6,8 +7,8 @@ import { RegoNumber, RegoObject, RegoSet, type Value } from './value.ts';
  *
  * @throws SyntaxError
  */
-export function readValue(text: string): Value {
-  const reader = new Reader(text);
+export function readValue(text: string, charge?: Charge): Value {
+  const reader = new Reader(text, charge);
   const value = reader.value();
   reader.end();
   return value;
@@ -18,13 +19,16 @@ const numberAt = /[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?/y;
 
 class Reader {
   readonly #text: string;
+  readonly #charge: Charge | undefined;
   #at = 0;
 
-  constructor(text: string) {
+  constructor(text: string, charge: Charge | undefined) {
     this.#text = text;
+    this.#charge = charge;
   }
 
   value(): Value {
+    this.#charge?.(1);
     this.#skipSpace();
     switch (this.#text.charCodeAt(this.#at)) {
       case 0x22: // "
