@@ -60,6 +60,12 @@ const known: Readonly<Record<string, readonly Example[]>> = {
     example('glob.match("{a", [], "a")', 'true', nothing),
     example('glob.match("{a,b", [], "a")', 'true', nothing),
   ],
+  '`regex.find_n`, `regex.replace`, `regex.split`': [
+    example('regex.find_n("(?P<n>a)(?P<n>b)", "ab", -1)', nothing, '["ab"]'),
+    example('regex.replace("xay", "(?P<n>a)|(?P<n>b)", "c")', nothing, '"xcy"'),
+    example('regex.split("(?P<n>a)(?P<n>b)", "1ab2")', nothing, '["1","2"]'),
+  ],
+  '`strings.render_template`': [example('strings.render_template("{{1i}}", {})', nothing, '"(0+1i)"')],
   '`yaml.unmarshal`, `yaml.is_valid`': [
     example('yaml.is_valid("\\ufeff\\ufeffa")', 'false', 'true'),
     example('yaml.is_valid(concat("", ["- " | some _ in numbers.range(1, 9000)]))', fails, 'true'),
