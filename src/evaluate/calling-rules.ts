@@ -1,5 +1,6 @@
 import { BuiltinRefused } from './builtin-table.ts';
-import { Reader, readImports, readInstruction, readSections, sections } from './meter.ts';
+import { Reader, readImports, readSections, sections } from './wasm-binary.ts';
+import { readInstruction } from './wasm-instructions.ts';
 
 const functionNames = 1;
 const shownMax = 8;

@@ -1,4 +1,16 @@
 import { BundleRefused } from '../domain/errors.ts';
+import {
+  appended,
+  concatenated,
+  leb,
+  named,
+  Reader,
+  readImports,
+  readSections,
+  sections,
+  written,
+} from './wasm-binary.ts';
+import { type Branch, readInstruction, voidBlock } from './wasm-instructions.ts';
 
 /** The global that counts down; the host sets it, the module only takes from it. */
 export const fuelExport = 'postern_fuel';
@@ -7,23 +19,8 @@ export const fuelSpentId = -1;
 /** Handed to it before an instruction that may take long by itself. */
 export const bulkId = -2;
 
-export const sections = {
-  type: 1,
-  import: 2,
-  function: 3,
-  table: 4,
-  memory: 5,
-  global: 6,
-  export: 7,
-  start: 8,
-  code: 10,
-};
-/** The order that the sections stand in (WebAssembly core specification, 5.5.2); 12 is the data count. */
-const sectionOrder = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 10, 11];
 /** Enough for a module's start function; while that runs, the host cannot reach the counter to fill it up. */
 const startFuel = 200_000;
-const magic = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
-const voidBlock = 0x40;
 const i32 = 0x7f;
 
 /** Work between two ticks, in bytes of code run through: a few microseconds. */
@@ -137,13 +134,6 @@ interface Loop {
   isInnermost: boolean;
   /** Branches from its code to places outside of it. */
   readonly exits: Branch[];
-}
-
-/** Where a branch says how many blocks it leaves. */
-interface Branch {
-  readonly at: number;
-  readonly end: number;
-  readonly depth: number;
 }
 
 /** A function's body, read through once. */
@@ -366,249 +356,4 @@ function readParameterCounts(module: ReadonlyMap<number, Uint8Array>): readonly 
   const counts: number[] = [];
   for (let count = functionReader.u32(); count > 0; count -= 1) counts.push(types[functionReader.u32()] ?? 0);
   return counts;
-}
-
-type Instruction =
-  | { readonly kind: 'block' | 'end' | 'bulk' | 'other' }
-  | { readonly kind: 'loop'; readonly isVoid: boolean }
-  | { readonly kind: 'branch'; readonly branches: readonly Branch[] }
-  /** Without a callee it goes through a table. */
-  | { readonly kind: 'call'; readonly callee?: number };
-
-const other: Instruction = { kind: 'other' };
-
-/** Reads over one instruction and its immediates. */
-export function readInstruction(reader: Reader): Instruction {
-  const opcode = reader.byte();
-  // 0x45 to 0xc4 are comparisons, arithmetic and conversions: operands on the stack only.
-  if (opcode >= 0x45 && opcode <= 0xc4) return other;
-  if (opcode >= 0x28 && opcode <= 0x3e) {
-    reader.u32();
-    reader.leb();
-    return other;
-  }
-  switch (opcode) {
-    case 0x03: {
-      // loop
-      const isVoid = reader.next === voidBlock;
-      reader.leb();
-      return { kind: 'loop', isVoid };
-    }
-    case 0x02: // block
-    case 0x04: // if
-      reader.leb();
-      return { kind: 'block' };
-    case 0x41: // i32.const
-    case 0x42: // i64.const
-      reader.leb();
-      return other;
-    case 0x0b: // end
-      return { kind: 'end' };
-    case 0x00: // unreachable
-    case 0x01: // nop
-    case 0x05: // else
-    case 0x0f: // return
-    case 0x1a: // drop
-    case 0x1b: // select
-      return other;
-    case 0x0c: // br
-    case 0x0d: // br_if
-      return { kind: 'branch', branches: [readBranch(reader)] };
-    case 0x20: // local.get
-    case 0x21: // local.set
-    case 0x22: // local.tee
-    case 0x23: // global.get
-    case 0x24: // global.set
-    case 0x3f: // memory.size
-      reader.u32();
-      return other;
-    case 0x40: // memory.grow
-      reader.u32();
-      return { kind: 'bulk' };
-    case 0x10: // call
-      return { kind: 'call', callee: reader.u32() };
-    case 0x11: // call_indirect
-      reader.u32();
-      reader.u32();
-      return { kind: 'call' };
-    case 0x0e: // br_table
-      return { kind: 'branch', branches: Array.from({ length: reader.u32() + 1 }, () => readBranch(reader)) };
-    case 0x43: // f32.const
-      reader.bytes(4);
-      return other;
-    case 0x44: // f64.const
-      reader.bytes(8);
-      return other;
-    case 0xfc:
-      return readPrefixed(reader);
-    default:
-      throw new BundleRefused(`policy.wasm holds an instruction that is not known here: 0x${opcode.toString(16)}`);
-  }
-}
-
-function readBranch(reader: Reader): Branch {
-  const at = reader.at;
-  const depth = reader.u32();
-  return { at, end: reader.at, depth };
-}
-
-function readPrefixed(reader: Reader): Instruction {
-  const opcode = reader.u32();
-  if (opcode <= 7) return other; // saturating conversions
-  switch (opcode) {
-    case 8: // memory.init
-    case 10: // memory.copy
-      reader.u32();
-      reader.u32();
-      return { kind: 'bulk' };
-    case 11: // memory.fill
-      reader.u32();
-      return { kind: 'bulk' };
-    case 9: // data.drop
-      reader.u32();
-      return other;
-    default:
-      throw new BundleRefused(`policy.wasm holds an instruction that is not known here: 0xfc ${opcode}`);
-  }
-}
-
-export function readSections(wasm: Uint8Array): Map<number, Uint8Array> {
-  const reader = new Reader(wasm);
-  if (!magic.every((byte) => reader.byte() === byte)) throw new BundleRefused('policy.wasm is no WebAssembly 1 module');
-  const found = new Map<number, Uint8Array>();
-  while (!reader.atEnd) {
-    const id = reader.byte();
-    const content = reader.bytes(reader.u32());
-    if (id === 0) continue; // names and the like: nothing runs by them
-    if (found.has(id) || !sectionOrder.includes(id))
-      throw new BundleRefused(`policy.wasm has a section ${id} that cannot be there`);
-    found.set(id, content);
-  }
-  return found;
-}
-
-export function readImports(section: Uint8Array | undefined): { functions: readonly string[]; globals: number } {
-  const functions: string[] = [];
-  let globals = 0;
-  if (section === undefined) return { functions, globals };
-  const reader = new Reader(section);
-  for (let count = reader.u32(); count > 0; count -= 1) {
-    const name = `${reader.text()}.${reader.text()}`;
-    const kind = reader.byte();
-    if (kind === 0) {
-      functions.push(name);
-      reader.u32();
-    } else if (kind === 2 || kind === 1) {
-      if (kind === 1) reader.byte();
-      const limits = reader.byte();
-      reader.u32();
-      if ((limits & 1) === 1) reader.u32();
-    } else if (kind === 3) {
-      globals += 1;
-      reader.bytes(2);
-    } else throw new BundleRefused(`policy.wasm imports ${name}, which no OPA policy does`);
-  }
-  return { functions, globals };
-}
-
-/** A vector's section with one more element behind the others. */
-function appended(section: Uint8Array, element: readonly number[]): Uint8Array {
-  const reader = new Reader(section);
-  const count = reader.u32();
-  return concatenated([Uint8Array.from(leb(count + 1)), section.subarray(reader.at), Uint8Array.from(element)]);
-}
-
-function written(wasm: Uint8Array, module: ReadonlyMap<number, Uint8Array>): Uint8Array<ArrayBuffer> {
-  const pieces = [wasm.subarray(0, 8)];
-  for (const id of sectionOrder) {
-    const content = module.get(id);
-    if (content !== undefined) pieces.push(Uint8Array.from([id, ...leb(content.length)]), content);
-  }
-  return concatenated(pieces);
-}
-
-function concatenated(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
-}
-
-function named(name: string): readonly number[] {
-  const bytes = Buffer.from(name, 'utf8');
-  return [...leb(bytes.length), ...bytes];
-}
-
-/** LEB128, signed: an unsigned number up to 2^31 whose sign bit would be set gets one more byte, which reads the same. */
-function leb(value: number): readonly number[] {
-  const bytes: number[] = [];
-  let rest = value;
-  for (;;) {
-    const low = rest & 0x7f;
-    rest >>= 7;
-    const done = (rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0);
-    bytes.push(done ? low : low | 0x80);
-    if (done) return bytes;
-  }
-}
-
-/** Reads forward and never past the end. */
-export class Reader {
-  readonly #bytes: Uint8Array;
-  at = 0;
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-  }
-
-  get atEnd(): boolean {
-    return this.at >= this.#bytes.length;
-  }
-
-  get next(): number | undefined {
-    return this.#bytes[this.at];
-  }
-
-  requireEnd(): void {
-    if (!this.atEnd) throw new BundleRefused('policy.wasm has bytes that belong to nothing');
-  }
-
-  byte(): number {
-    const byte = this.#bytes[this.at];
-    if (byte === undefined) throw new BundleRefused('policy.wasm is cut short');
-    this.at += 1;
-    return byte;
-  }
-
-  bytes(count: number): Uint8Array {
-    const end = this.at + count;
-    if (end > this.#bytes.length) throw new BundleRefused('policy.wasm is cut short');
-    const slice = this.#bytes.subarray(this.at, end);
-    this.at = end;
-    return slice;
-  }
-
-  text(): string {
-    return Buffer.from(this.bytes(this.u32())).toString('utf8');
-  }
-
-  /** Reads over a LEB128 number of any sign and width. */
-  leb(): void {
-    for (let length = 1; (this.byte() & 0x80) !== 0; length += 1) {
-      if (length === 10) throw new BundleRefused('policy.wasm holds a number that is too long');
-    }
-  }
-
-  u32(): number {
-    let value = 0;
-    for (let shift = 0; shift < 35; shift += 7) {
-      const byte = this.byte();
-      value += (byte & 0x7f) * 2 ** shift;
-      if ((byte & 0x80) === 0) return value;
-    }
-    throw new BundleRefused('policy.wasm holds a number that is too long');
-  }
 }
