@@ -6,7 +6,7 @@ import { againstOpa } from './against-opa.ts';
 /** Each catches what is wrong with its operands, and none may take the end of its budget for that. */
 const endless = [
   'yaml.marshal(numbers.range(1, 1000001))',
-  'yaml.is_valid(concat("", ["a text of thirty-two characters," | some _ in numbers.range(1, 62501)]))',
+  'yaml.is_valid(concat("", ["- [a,a,a,a,a,a,a,a]\\n" | some _ in numbers.range(1, 100000)]))',
   'graphql.is_valid(concat(" ", [x | some i in numbers.range(1, 20000); x := "a"]), "")',
   'graphql.schema_is_valid(concat(" ", [x | some i in numbers.range(1, 20000); x := "a"]))',
   'strings.render_template("{{range 2000000}}x{{end}}", {})',

@@ -335,7 +335,7 @@ describe('tokens that a policy signs', () => {
           (key) => `io.jwt.verify_${alg.toLowerCase()}(${made}, ${JSON.stringify(jwk(key))})`,
         );
       });
-      expect(await againstOpa(drawn)).toEqual({ defined: drawn.length, undefined: 0, differences: [] });
+      expect(await againstOpa(drawn)).toMatchObject({ defined: drawn.length, undefined: 0, differences: [] });
     },
     opaMs,
   );
@@ -357,7 +357,7 @@ describe('digests', () => {
         ...['crypto.md5', 'crypto.sha1', 'crypto.sha256'].map((name): Call => [name, text]),
         ...names.flatMap((name) => texts.map((key): Call => [name, text, key])),
       ]);
-      expect(await callsAgainstOpa(calls)).toEqual({ defined: calls.length, undefined: 0, differences: [] });
+      expect(await callsAgainstOpa(calls)).toMatchObject({ defined: calls.length, undefined: 0, differences: [] });
     },
     opaMs,
   );
