@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { Undecided } from '../domain/errors.ts';
+import { BundleRefused, Undecided } from '../domain/errors.ts';
 import type { OutsideBuiltin, Question, Reply } from '../domain/outside.ts';
 import { type Builtin, type BuiltinContext, BuiltinError } from './builtins/builtin.ts';
 import { Kept } from './kept.ts';
@@ -15,6 +15,8 @@ const keptTextMax = 65_536;
 const missedMax = 8;
 /** Reading the clock costs about as much as this much work is worth. */
 const unitsPerCheck = 256;
+/** Looks at the clock while nothing is evaluated: seconds at the most of a module that does not come to an end. */
+const idleLooksMax = 2_000;
 
 export interface EvaluationTime {
   /** Of processor time: a thread that was not let run has not spent any. */
@@ -49,6 +51,7 @@ export class BuiltinHost implements BuiltinContext {
   /** Units at which the time is looked at next. */
   #checkAt = 0;
   #endsMs = Number.POSITIVE_INFINITY;
+  #idleLooks = 0;
   #beganCpuMs = 0;
 
   /**
@@ -77,13 +80,22 @@ export class BuiltinHost implements BuiltinContext {
     this.#beganCpuMs -= spent.cpuMs;
   }
 
-  /** What happens between evaluations, such as loading data, has no budget. */
+  /** What happens between evaluations is little, and the same for every module, so that it is not timed but counted. */
   end(): void {
     this.#endsMs = Number.POSITIVE_INFINITY;
+    this.#idleLooks = 0;
   }
 
-  /** @throws Undecided `policy_budget_spent` */
+  /**
+   * @throws Undecided `policy_budget_spent`
+   * @throws BundleRefused for a module that does not come to an end although nothing is evaluated
+   */
   checkTime(): void {
+    if (this.#endsMs === Number.POSITIVE_INFINITY) {
+      this.#idleLooks += 1;
+      if (this.#idleLooks > idleLooksMax) throw new BundleRefused('policy.wasm does not come to an end');
+      return;
+    }
     const { budgetMs, monotonicMs, threadCpuMs } = this.#time;
     // The wall clock is the cheaper one to read, and never behind the processor's.
     if (monotonicMs() > this.#endsMs && threadCpuMs() - this.#beganCpuMs > budgetMs) {

@@ -21,7 +21,8 @@ const bytesPerTextByte = 2.5;
 const bytesPerValue = { usual: 130, most: 195 };
 /** Addresses are signed numbers at the module's border: past two gibibytes they would turn negative. */
 const pagesMax = 32_768;
-const fuelWhileLoading = 2 ** 30;
+/** Ticks of the meter that loading may take: seconds at the most for little data, and many times what any data needs. */
+const loadingFuel = { least: 2_000_000, perByte: 64, most: 2 ** 30 };
 const stashMinorVersion = 3;
 /** The module keeps blocks of that size and more in one list (wasm/src/malloc.c). */
 const largeBlockBytes = 128;
@@ -111,7 +112,7 @@ interface Room {
 function load(module: WebAssembly.Module, data: Uint8Array<ArrayBuffer>, room: Room): PolicyImage {
   const { basePages, heapTopAddress, memoryPages, maximum } = room;
   const memory = sharedMemory(basePages, maximum);
-  const instance = started(module, memory);
+  const instance = started(module, memory, data.length);
   const exports = instance.exports as unknown as Exports;
   const heapBase = exports.opa_heap_ptr_get();
   try {
@@ -132,7 +133,7 @@ function load(module: WebAssembly.Module, data: Uint8Array<ArrayBuffer>, room: R
 export function patchImage(image: PolicyImage, patches: readonly DataPatch[]): PolicyImage {
   const { heapStart, dataAddress, firstHeapStart } = image;
   const copy = copyImage(image);
-  const instance = started(copy.module, copy.memory);
+  const instance = started(copy.module, copy.memory, copy.memory.buffer.byteLength);
   const exports = instance.exports as unknown as Exports;
   if (minorVersion(instance) < stashMinorVersion)
     throw new BundleRefused(
@@ -247,7 +248,7 @@ function sizesIn(
   memoryPages: number,
 ): { readonly pages: number; readonly addresses: readonly number[] } {
   const memory = sharedMemory(pages, pages + memoryPages);
-  const instance = started(module, memory);
+  const instance = started(module, memory, 0);
   const heapBase = (instance.exports as unknown as Exports).opa_heap_ptr_get();
   const { byteLength } = memory.buffer;
   const words = new Uint32Array(memory.buffer, 0, Math.floor(heapBase / 4));
@@ -261,9 +262,14 @@ function sharedMemory(initial: number, maximum: number): WebAssembly.Memory {
   return new WebAssembly.Memory({ initial, maximum: Math.min(maximum, pagesMax), shared: true });
 }
 
-/** An instance that is never asked to decide: it holds the data while that is made. */
-function started(module: WebAssembly.Module, memory: WebAssembly.Memory): WebAssembly.Instance {
+/**
+ * An instance that is never asked to decide: it holds the data while that is made.
+ *
+ * @param bytes of what it will be given
+ */
+function started(module: WebAssembly.Module, memory: WebAssembly.Memory, bytes: number): WebAssembly.Instance {
   let instance: WebAssembly.Instance | undefined;
+  let refuelled = false;
   const noBuiltin = (): never => {
     throw new Error('a builtin is called while data is loaded');
   };
@@ -271,7 +277,11 @@ function started(module: WebAssembly.Module, memory: WebAssembly.Memory): WebAss
     const fuel = instance?.exports[fuelExport] as { value: number } | undefined;
     // Negative ones are the meter's; a start function has what it started with and no more.
     if (id >= 0 || (id === fuelSpentId && fuel === undefined)) return noBuiltin();
-    if (id === fuelSpentId && fuel !== undefined) fuel.value = fuelWhileLoading;
+    if (id === fuelSpentId && fuel !== undefined) {
+      if (refuelled) throw new BundleRefused('policy.wasm does not come to an end while it takes its data');
+      refuelled = true;
+      fuel.value = Math.min(loadingFuel.least + bytes * loadingFuel.perByte, loadingFuel.most);
+    }
     return 0;
   };
   const env = {
