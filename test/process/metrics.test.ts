@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../support/eventually.ts';
@@ -167,11 +166,10 @@ describe('M04 secrets', () => {
     }
     expect(sidecar.output).not.toContain('CANARY');
 
-    await eventually(() =>
-      readFileSync(place.record, 'utf8').includes('"subject":{"type":"agent","id":"CANARY-secret"'),
-    );
+    const last = '"subject":{"type":"agent","id":"CANARY-secret"';
+    await eventually(async () => (await place.recordLines()).some((line) => line.includes(last)));
     let read = 0;
-    for (const line of readFileSync(place.record, 'utf8').trimEnd().split('\n')) {
+    for (const line of await place.recordLines()) {
       const { input, result, path: _asked, ...rest } = JSON.parse(line);
       if (JSON.stringify([input, result]).includes('CANARY')) read += 1;
       expect(JSON.stringify(rest)).not.toContain('CANARY');

@@ -88,13 +88,19 @@ export class Place {
     return sidecar;
   }
 
-  /** The decision record by now, an event each; the last line must be whole too. */
+  /**
+   * The lines of the decision record by now. What stands behind the last line break is left out while a sidecar runs,
+   * which may be in the middle of writing it, and told once none does: then it was never finished.
+   */
+  async recordLines(): Promise<readonly string[]> {
+    const writing = this.#started.some(({ hasEnded }) => !hasEnded);
+    const lines = (await readFile(this.record, 'utf8')).split('\n');
+    const rest = lines.pop();
+    return writing || rest === '' ? lines : [...lines, rest ?? ''];
+  }
+
   async events(): Promise<readonly RecordedEvent[]> {
-    const text = await readFile(this.record, 'utf8');
-    return text
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as RecordedEvent);
+    return (await this.recordLines()).map((line) => JSON.parse(line) as RecordedEvent);
   }
 
   async remove(): Promise<void> {
