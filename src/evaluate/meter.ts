@@ -1,35 +1,24 @@
 import { BundleRefused } from '../domain/errors.ts';
-import {
-  appended,
-  concatenated,
-  leb,
-  named,
-  Reader,
-  readImports,
-  readSections,
-  sections,
-  written,
-} from './wasm-binary.ts';
+import { appended, concatenated, leb, Reader, readImports, readSections, sections, written } from './wasm-binary.ts';
 import { type Branch, readInstruction, voidBlock } from './wasm-instructions.ts';
 
-/** The global that counts down; the host sets it, the module only takes from it. */
-export const fuelExport = 'postern_fuel';
-/** Handed to `opa_builtin0` where the fuel is used up: no builtin of OPA's has this number. */
+/**
+ * Handed to `opa_builtin0` where the fuel is used up: no builtin of OPA's has this number. The answer is the fuel to go
+ * on with.
+ */
 export const fuelSpentId = -1;
-/** Handed to it before an instruction that may take long by itself. */
+/** Handed to it before an instruction that may take long by itself; the answer is not read. */
 export const bulkId = -2;
 
-/** Enough for a module's start function; while that runs, the host cannot reach the counter to fill it up. */
-const startFuel = 200_000;
 const i32 = 0x7f;
 
-/** Work between two ticks, in bytes of code run through: a few microseconds. */
+/** Work between two ticks of a loop, in bytes of code run through: a few microseconds. */
 const bytesPerTick = 16_384;
+/** Bytes of code below a call that need not tick: of all its ways, of which a call takes one. */
+const untickedBytesMax = 65_536;
 /** A loop ticks at every so many iterations, at the most. */
 const iterationsMax = { plain: 1_024, calling: 16 };
-/** Bytes of code that a function may run through unticked for each time it is called, its callees' included. */
-const untickedBytesMax = 4_096;
-/** Of those, what its loops may take before their first tick: most end sooner. */
+/** Of what a function may run through unticked, what its loops may take before their first tick: most end sooner. */
 const firstBytes = 1_024;
 const firstIterationsMax = { plain: 64, calling: 4 };
 const searchDepthMax = 500;
@@ -40,9 +29,10 @@ const searchDepthMax = 500;
  * the host is reached through an import that every OPA module has.
  *
  * A tick is one off the counter. Loops tick every so many iterations, by a count in a local, which stays in a register,
- * and for the first time after few. Functions tick at each call, unless they are short and call only such: what those do
- * is bounded by the code's own length and its loops' first iterations. Ticking at each call and iteration instead costs
- * half an evaluation more (bench/meter.ts); the other ways that were weighed are in docs/architecture.md.
+ * and for the first time after few. Calls tick where they close a circle, and functions with much code below them where
+ * they begin: what the others do is bounded by the code's own length and its loops' first iterations. Ticking at each
+ * call and iteration instead costs half an evaluation more (bench/meter.ts); the other ways that were weighed are in
+ * docs/architecture.md.
  *
  * @param wasm a module as `opa build -t wasm` writes it
  * @throws BundleRefused if it is no such module, or holds instructions that are not known here (SIMD, threads, …): what
@@ -58,48 +48,48 @@ export function metered(wasm: Uint8Array): Uint8Array<ArrayBuffer> {
 
   const globals = module.get(sections.global) ?? Uint8Array.of(0);
   const fuelGlobal = imports.globals + new Reader(globals).u32();
-  module.set(sections.global, appended(globals, [i32, 1, 0x41, ...leb(startFuel), 0x0b]));
-  const exported = module.get(sections.export) ?? Uint8Array.of(0);
-  module.set(sections.export, appended(exported, [...named(fuelExport), 0x03, ...leb(fuelGlobal)]));
+  module.set(sections.global, appended(globals, [i32, 1, 0x41, 0, 0x0b]));
 
   const bodies = readBodies(module.get(sections.code), readParameterCounts(module));
-  const ticked = tickedFunctions(bodies, imports.functions.length);
-  const toll = new Toll(fuelGlobal, hostCall);
-  const code: Uint8Array[] = [Uint8Array.from(leb(bodies.length))];
-  for (const [index, body] of bodies.entries()) {
-    const made = meteredBody(body, ticked.has(index), toll);
+  const ticks = findTicks(bodies, imports.functions.length);
+  const toll = new Toll(fuelGlobal, hostCall, imports.functions.length + bodies.length);
+  const types = module.get(sections.type) ?? Uint8Array.of(0);
+  module.set(sections.type, appended(types, [0x60, 0, 0]));
+  const functions = module.get(sections.function) ?? Uint8Array.of(0);
+  module.set(sections.function, appended(functions, leb(new Reader(types).u32())));
+  const code: Uint8Array[] = [Uint8Array.from(leb(bodies.length + 1))];
+  for (const body of bodies) {
+    const made = meteredBody(body, ticks, toll);
     code.push(Uint8Array.from(leb(made.length)), made);
   }
+  code.push(Uint8Array.from([...leb(toll.tickBody.length), ...toll.tickBody]));
   module.set(sections.code, concatenated(code));
   return written(wasm, module);
 }
 
 /** The instructions that are put in. */
 class Toll {
-  readonly #fuel: readonly number[];
-  readonly #spent: readonly number[];
+  /** A call, so that what ticks stays small: the compiler works on it for less long, and makes better code of it. */
+  readonly tick: readonly number[];
+  /** Of the function that is called: one off the counter; below nought, what the host says. */
+  readonly tickBody: readonly number[];
   /** For single instructions that may move or make a lot of memory: the host looks at its clock. */
   readonly bulk: readonly number[];
 
-  constructor(fuelGlobal: number, hostCall: number) {
-    const call = (id: number): readonly number[] => [0x41, ...leb(id), 0x41, 0, 0x10, ...leb(hostCall), 0x1a];
-    this.#fuel = leb(fuelGlobal);
-    this.#spent = call(fuelSpentId);
-    this.bulk = call(bulkId);
-  }
-
-  /** One off the counter; below nought, ask the host. @param scratch a local that nothing else uses */
-  tick(scratch: number): readonly number[] {
-    const local = leb(scratch);
-    return [
-      ...[0x23, ...this.#fuel, 0x41, 1, 0x6b, 0x22, ...local, 0x24, ...this.#fuel],
-      ...[0x20, ...local, 0x41, 0, 0x48, 0x04, voidBlock, ...this.#spent, 0x0b],
+  constructor(fuelGlobal: number, hostCall: number, tickFunction: number) {
+    const fuel = leb(fuelGlobal);
+    const host = (id: number): readonly number[] => [0x41, ...leb(id), 0x41, 0, 0x10, ...leb(hostCall)];
+    this.tick = [0x10, ...leb(tickFunction)];
+    this.tickBody = [
+      ...[0, 0x23, ...fuel, 0x41, 1, 0x6b, 0x24, ...fuel],
+      ...[0x23, ...fuel, 0x41, 0, 0x48, 0x04, voidBlock, ...host(fuelSpentId), 0x24, ...fuel, 0x0b, 0x0b],
     ];
+    this.bulk = [...host(bulkId), 0x1a];
   }
 
   /** Take an iteration off a count in a local; at nought tick, and begin with `every` again. */
-  iteration(counter: number, scratch: number, every: number): readonly number[] {
-    return [...countDown(counter), 0x04, voidBlock, ...this.tick(scratch), ...setLocal(counter, every), 0x0b];
+  iteration(counter: number, every: number): readonly number[] {
+    return [...countDown(counter), 0x04, voidBlock, ...this.tick, ...setLocal(counter, every), 0x0b];
   }
 }
 
@@ -150,8 +140,15 @@ interface Body {
   readonly loops: readonly Loop[];
   /** Where single instructions are that may move or make a lot of memory. */
   readonly bulks: readonly number[];
-  readonly callees: readonly { readonly index: number; readonly inLoop: boolean }[];
+  readonly calls: readonly Call[];
   readonly callsThroughTable: boolean;
+}
+
+interface Call {
+  /** Where its instruction is. */
+  readonly at: number;
+  readonly callee: number;
+  readonly inLoop: boolean;
 }
 
 function readBodies(code: Uint8Array | undefined, parameterCounts: readonly number[]): readonly Body[] {
@@ -179,7 +176,7 @@ function readBody(bytes: Uint8Array, parameters: number): Body {
   const nests: Nest[] = [];
   const loops: Loop[] = [];
   const bulks: number[] = [];
-  const callees: { readonly index: number; readonly inLoop: boolean }[] = [];
+  const calls: Call[] = [];
   /** The blocks that are open; undefined for those that are no loops. */
   const open: (Loop | undefined)[] = [];
   let callsThroughTable = false;
@@ -220,7 +217,7 @@ function readBody(bytes: Uint8Array, parameters: number): Body {
       }
       case 'call':
         if (instruction.callee === undefined) callsThroughTable = true;
-        else callees.push({ index: instruction.callee, inLoop: open.some((block) => block !== undefined) });
+        else calls.push({ at, callee: instruction.callee, inLoop: open.some((block) => block !== undefined) });
         for (const loop of open) if (loop !== undefined) loop.calls = true;
         break;
       case 'bulk':
@@ -229,46 +226,45 @@ function readBody(bytes: Uint8Array, parameters: number): Body {
       default:
     }
   }
-  return { bytes, start, localGroups, localsAt, locals, nests, loops, bulks, callees, callsThroughTable };
+  return { bytes, start, localGroups, localsAt, locals, nests, loops, bulks, calls, callsThroughTable };
+}
+
+/** What of the calls ticks: functions where they begin, and single calls before they are made. */
+interface Ticks {
+  readonly functions: ReadonlySet<Body>;
+  readonly calls: ReadonlySet<Call>;
 }
 
 /**
- * Which functions tick at each call: those with calls through a table, or with more code below them than may run
- * unticked. Any circle of calls holds one: the search marks the function that a circle closes in.
+ * Functions tick that call through a table, or have more code below them than may run unticked; and of any circle of
+ * calls, the call that closes it. Most values that a policy compares or hashes hold no others, and never come to that.
  */
-function tickedFunctions(bodies: readonly Body[], imported: number): ReadonlySet<number> {
-  const ticked = new Set<number>();
-  const weights = new Map<number, number>();
-  const underWay = new Set<number>();
+function findTicks(bodies: readonly Body[], imported: number): Ticks {
+  const functions = new Set<Body>();
+  const calls = new Set<Call>();
+  const weights = new Map<Body, number>();
+  const underWay = new Set<Body>();
   /** @returns bytes of code that a call may run through unticked */
-  const weigh = (index: number, depth: number): number => {
-    const body = bodies[index];
-    const known = weights.get(index);
-    if (body === undefined || ticked.has(index)) return 0;
+  const weigh = (body: Body): number => {
+    const known = weights.get(body);
     if (known !== undefined) return known;
-    if (underWay.has(index) || depth > searchDepthMax) {
-      ticked.add(index);
-      return 0;
-    }
-    underWay.add(index);
+    underWay.add(body);
     let weight = body.bytes.length;
     for (const nest of body.nests) weight += first('plain', nest) * nest.plain + first('calling', nest) * nest.calling;
-    for (const callee of body.callees) {
-      if (callee.index < imported) continue;
-      weight += weigh(callee.index - imported, depth + 1) * (callee.inLoop ? firstIterationsMax.calling : 1);
+    for (const call of body.calls) {
+      const callee = bodies[call.callee - imported];
+      if (callee === undefined) continue;
+      if (underWay.has(callee) || (underWay.size > searchDepthMax && !weights.has(callee))) calls.add(call);
+      else weight += weigh(callee) * (call.inLoop ? firstIterationsMax.calling : 1);
     }
-    underWay.delete(index);
-    if (body.callsThroughTable || weight > untickedBytesMax) ticked.add(index);
-    weights.set(index, weight);
-    return ticked.has(index) ? 0 : weight;
+    underWay.delete(body);
+    const ticks = body.callsThroughTable || weight > untickedBytesMax;
+    if (ticks) functions.add(body);
+    weights.set(body, ticks ? 0 : weight);
+    return ticks ? 0 : weight;
   };
-  // One that is marked for the depth of the search is searched from itself as well: circles below it close there.
-  for (const index of bodies.keys()) {
-    const marked = ticked.delete(index);
-    weigh(index, 0);
-    if (marked) ticked.add(index);
-  }
-  return ticked;
+  for (const body of bodies) weigh(body);
+  return { functions, calls };
 }
 
 /** What takes the place of some of a body's bytes, or of none. */
@@ -278,16 +274,16 @@ interface Piece {
   readonly code: readonly number[];
 }
 
-function meteredBody(body: Body, ticked: boolean, toll: Toll): Uint8Array {
-  const { bytes, start, localGroups, localsAt, locals, nests, loops, bulks } = body;
+function meteredBody(body: Body, ticks: Ticks, toll: Toll): Uint8Array {
+  const { bytes, start, localGroups, localsAt, locals, nests, loops, bulks, calls } = body;
   const counters = { plain: locals, calling: locals + 1 };
-  const scratch = locals + 2;
   const put: Piece[] = [];
   const insert = (at: number, code: readonly number[]): number => put.push({ at, end: at, code });
   // In the order in which they stand where they stand at one place: what ends a loop, before what begins the next.
+  if (ticks.functions.has(body)) insert(start, toll.tick);
   for (const loop of loops) {
     if (!canBeLeft(loop)) continue;
-    const tick = [...toll.tick(scratch), ...setLocal(counters.plain, later('plain', loop.nest))];
+    const tick = [...toll.tick, ...setLocal(counters.plain, later('plain', loop.nest))];
     insert(loop.end + 1, [0x0c, 2, 0x0b, ...tick, 0x0c, 0, 0x0b, 0x0b]);
   }
   for (const nest of nests) {
@@ -297,7 +293,7 @@ function meteredBody(body: Body, ticked: boolean, toll: Toll): Uint8Array {
   for (const loop of loops) {
     const kind = loop.calls ? 'calling' : 'plain';
     if (!canBeLeft(loop)) {
-      insert(loop.start, toll.iteration(counters[kind], scratch, later(kind, loop.nest)));
+      insert(loop.start, toll.iteration(counters[kind], later(kind, loop.nest)));
       continue;
     }
     insert(loop.at, [0x02, voidBlock, 0x03, voidBlock, 0x02, voidBlock]);
@@ -305,13 +301,14 @@ function meteredBody(body: Body, ticked: boolean, toll: Toll): Uint8Array {
     for (const { at, end, depth } of loop.exits) put.push({ at, end, code: leb(depth + 3) });
   }
   for (const at of bulks) insert(at, toll.bulk);
+  for (const call of calls) if (ticks.calls.has(call)) insert(call.at, toll.tick);
+  if (put.length === 0) return bytes;
   put.sort((a, b) => a.at - b.at);
   const pieces: Uint8Array[] = [
     Uint8Array.from(leb(localGroups + 1)),
     bytes.subarray(localsAt, start),
-    Uint8Array.of(3, i32),
+    Uint8Array.of(2, i32),
   ];
-  if (ticked) pieces.push(Uint8Array.from(toll.tick(scratch)));
   let from = start;
   for (const { at, end, code } of put) {
     pieces.push(bytes.subarray(from, at), Uint8Array.from(code));

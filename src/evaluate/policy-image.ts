@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { BundleRefused } from '../domain/errors.ts';
 import { compileModule } from './compile-module.ts';
-import { fuelExport, fuelSpentId } from './meter.ts';
+import { bulkId, fuelSpentId } from './meter.ts';
 import { ObjectReader } from './object-reader.ts';
 import { withSharedMemory } from './shared-memory.ts';
 
@@ -268,21 +268,16 @@ function sharedMemory(initial: number, maximum: number): WebAssembly.Memory {
  * @param bytes of what it will be given
  */
 function started(module: WebAssembly.Module, memory: WebAssembly.Memory, bytes: number): WebAssembly.Instance {
-  let instance: WebAssembly.Instance | undefined;
   let refuelled = false;
   const noBuiltin = (): never => {
     throw new Error('a builtin is called while data is loaded');
   };
   const refuel = (id: number): number => {
-    const fuel = instance?.exports[fuelExport] as { value: number } | undefined;
-    // Negative ones are the meter's; a start function has what it started with and no more.
-    if (id >= 0 || (id === fuelSpentId && fuel === undefined)) return noBuiltin();
-    if (id === fuelSpentId && fuel !== undefined) {
-      if (refuelled) throw new BundleRefused('policy.wasm does not come to an end while it takes its data');
-      refuelled = true;
-      fuel.value = Math.min(loadingFuel.least + bytes * loadingFuel.perByte, loadingFuel.most);
-    }
-    return 0;
+    if (id === bulkId) return 0;
+    if (id !== fuelSpentId) return noBuiltin();
+    if (refuelled) throw new BundleRefused('policy.wasm does not come to an end while it takes its data');
+    refuelled = true;
+    return Math.min(loadingFuel.least + bytes * loadingFuel.perByte, loadingFuel.most);
   };
   const env = {
     memory,
@@ -298,11 +293,10 @@ function started(module: WebAssembly.Module, memory: WebAssembly.Memory, bytes: 
     opa_builtin4: noBuiltin,
   };
   try {
-    instance = new WebAssembly.Instance(module, { env });
+    return new WebAssembly.Instance(module, { env });
   } catch (cause) {
     throw new BundleRefused(`policy.wasm does not start: ${messageOf(cause)}`, { cause });
   }
-  return instance;
 }
 
 function minorVersion(instance: WebAssembly.Instance): number {

@@ -1,11 +1,10 @@
 import { BundleRefused } from '../domain/errors.ts';
 import type { BuiltinHost, ModuleValues } from './builtin-host.ts';
-import { bulkId, fuelExport } from './meter.ts';
 import { type PolicyImage, pageBytes, restoreStatics } from './policy-image.ts';
 import { bytesOf, textOf } from './values/text.ts';
 
 /** Between two looks at the clock: tens of microseconds for what policies do, some milliseconds at the very worst. */
-const fuelSlice = 512;
+const fuelSlice = 1_024;
 /** OPA's tag of a string value, and where its length and its bytes' address stand beside it (wasm/src/value.h). */
 const stringTag = 4;
 const stringLengthOffset = 4;
@@ -51,8 +50,6 @@ export class PolicyAborted extends Error {}
 export class PolicyInstance implements ModuleValues {
   readonly #memory: WebAssembly.Memory;
   readonly #exports: Exports;
-  /** Absent while the module's start function runs, which has what it started with and no more. */
-  readonly #fuel: { value: number } | undefined;
   readonly #image: PolicyImage;
   /** A view of the memory's buffer, made anew whenever it has grown. */
   #bytes: Buffer;
@@ -72,8 +69,9 @@ export class PolicyInstance implements ModuleValues {
         opa_println: () => undefined,
         opa_builtin0: (id: number, _context: number) => {
           if (id >= 0) return host.call(this, id, []);
+          // The meter asks (meter.ts).
           host.checkTime();
-          return id === bulkId ? 0 : this.#refuel();
+          return fuelSlice;
         },
         opa_builtin1: (id: number, _context: number, a: number) => host.call(this, id, [a]),
         opa_builtin2: (id: number, _context: number, a: number, b: number) => host.call(this, id, [a, b]),
@@ -83,8 +81,6 @@ export class PolicyInstance implements ModuleValues {
       },
     });
     this.#exports = instance.exports as unknown as Exports;
-    this.#fuel = fuelIn(instance.exports);
-    this.#fuel.value = fuelSlice;
     checkAbi(instance.exports);
     restoreStatics(image);
     // Whatever is allocated from here on lies behind the data.
@@ -167,13 +163,6 @@ export class PolicyInstance implements ModuleValues {
     return address;
   }
 
-  /** The module has used up what it was given: more, if there is time left. @returns what nobody reads */
-  #refuel(): number {
-    if (this.#fuel === undefined) throw new BundleRefused('policy.wasm does not come to the end of its start function');
-    this.#fuel.value = fuelSlice;
-    return 0;
-  }
-
   #table(address: number, what: string): ReadonlyMap<string, number> {
     return numbersByName(JSON.parse(this.#textAt(this.#exports.opa_json_dump(address))) as unknown, what);
   }
@@ -207,13 +196,6 @@ function checkAbi(exports: WebAssembly.Exports): void {
   if (major !== 1 || minor === undefined || minor < 2) {
     throw new BundleRefused(`policy.wasm has ABI ${major ?? '?'}.${minor ?? '?'}; 1.2 or newer is needed`);
   }
-}
-
-function fuelIn(exports: WebAssembly.Exports): { value: number } {
-  const fuel = exports[fuelExport];
-  if (typeof fuel !== 'object' || fuel === null || !('value' in fuel))
-    throw new BundleRefused('policy.wasm has no meter');
-  return fuel as { value: number };
 }
 
 function globalIn(exports: WebAssembly.Exports, name: string): number | undefined {

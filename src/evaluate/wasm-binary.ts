@@ -81,11 +81,6 @@ export function concatenated(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuf
   return whole;
 }
 
-export function named(name: string): readonly number[] {
-  const bytes = Buffer.from(name, 'utf8');
-  return [...leb(bytes.length), ...bytes];
-}
-
 /** LEB128, signed: an unsigned number up to 2^31 whose sign bit would be set gets one more byte, which reads the same. */
 export function leb(value: number): readonly number[] {
   const bytes: number[] = [];
