@@ -69,7 +69,8 @@ const listenerLimits = (connections: number) => ({
   header_bytes: integer(1024, mebibyte, 16_384, 'Largest header block with the request line, in bytes.'),
   headers_count: integer(8, 2000, 100, 'Most header fields in one request.'),
   connections: integer(1, 65_536, connections, 'Most connections open at one time; more are closed as they come.'),
-  header_timeout_ms: integer(100, 600_000, 10_000, 'Time for a request header to arrive whole.'),
+  // Looked at every half second: a caller that dawdles is gone within ten.
+  header_timeout_ms: integer(100, 600_000, 9_000, 'Time for a request header to arrive whole.'),
   body_timeout_ms: integer(100, 600_000, 10_000, 'Time for a request body to arrive whole.'),
   keep_alive_ms: integer(1000, 3_600_000, 65_000, 'How long an idle connection stays open.'),
 });

@@ -13,30 +13,44 @@ beforeEach(async () => {
 });
 afterEach(() => place.remove());
 
-/** Sixteen callers, each asking again as soon as it has its answer, until nobody listens. @returns what became of each request */
-async function callersUntilTheEnd(sidecar: SidecarProcess, outcomes: Outcome[]): Promise<void> {
-  const port = sidecar.port('decision');
-  const bytes = raw(asking('canary'));
-  await Promise.all(
-    Array.from({ length: 16 }, async () => {
-      for (;;) {
-        const caller = await RawCaller.open(port);
-        if (caller === undefined) return;
-        while (!caller.isOver) outcomes.push(await caller.ask(bytes));
-      }
-    }),
-  );
+/**
+ * Sixteen callers, each asking again as soon as it has its answer, until its connection ends after the stop. None opens
+ * another then: one that the kernel has taken and the sidecar has not yet is reset when the port closes, and to its
+ * caller that looks like a request that was dropped.
+ */
+class Callers {
+  readonly outcomes: Outcome[] = [];
+  readonly over: Promise<unknown>;
+  #stopping = false;
+
+  constructor(sidecar: SidecarProcess) {
+    const port = sidecar.port('decision');
+    const bytes = raw(asking('canary'));
+    this.over = Promise.all(
+      Array.from({ length: 16 }, async () => {
+        while (!this.#stopping) {
+          const caller = await RawCaller.open(port);
+          while (caller?.isOver === false) this.outcomes.push(await caller.ask(bytes));
+        }
+      }),
+    );
+  }
+
+  openNoMore(): void {
+    this.#stopping = true;
+  }
 }
 
 describe('X01 SIGTERM', () => {
   it('X01 under load answers or refuses every request that was sent, and every answer is on record', async () => {
     const sidecar = await place.start();
-    const outcomes: Outcome[] = [];
-    const callers = callersUntilTheEnd(sidecar, outcomes);
+    const callers = new Callers(sidecar);
     await pause(1_000);
+    callers.openNoMore();
     expect(await sidecar.stop()).toEqual({ code: 0, signal: null });
-    await callers;
+    await callers.over;
 
+    const { outcomes } = callers;
     const answered = outcomes.filter((one) => one.kind === 'answered');
     const decided = answered.filter(({ status }) => status === 200);
     expect(decided.length).toBeGreaterThan(100);
