@@ -104,7 +104,13 @@ export function readTallies(folder: string, runners: Readonly<Record<string, 'je
 
 if (import.meta.main) {
   const [folder = '.tools/reports'] = process.argv.slice(2);
-  const tallies = readTallies(folder, { 'unit-26': 'jest', 'unit-24': 'jest', integration: 'jest', rego: 'opa' });
+  const tallies = readTallies(folder, {
+    'unit-26': 'jest',
+    'unit-24': 'jest',
+    conformance: 'jest',
+    integration: 'jest',
+    rego: 'opa',
+  });
   let parts: { readonly why?: string } = {};
   try {
     parts = JSON.parse(readFileSync(join(folder, '../parts.json'), 'utf8'));
