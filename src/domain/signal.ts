@@ -67,8 +67,15 @@ export function compareClosedness(attribute: string, a: JsonValue, b: JsonValue)
  * Whether a report replaces what the same source said before of the same attribute. Newest observation first, then the
  * source's own sequence; a full tie goes to the more closed value, and where no order is known to the greater text, then to the
  * one that is over sooner, so that any order of arrival ends in one state.
+ *
+ * A report from the future is the exception: its source's clock was wrong, and until that time has come it must not keep
+ * out what the source says meanwhile, or a revocation would be taken and change nothing. Only a more open word waits.
+ *
+ * @param now when `next` came
  */
-export function supersedes(next: Held, before: Held): boolean {
+export function supersedes(next: Held, before: Held, now: EpochMs): boolean {
+  if (before.observedAt > now && next.observedAt <= now)
+    return compareClosedness(next.attribute, next.value, before.value) >= 0;
   if (next.observedAt !== before.observedAt) return next.observedAt > before.observedAt;
   if (next.sequence !== before.sequence) return next.sequence > before.sequence;
   const closed = compareClosedness(next.attribute, next.value, before.value);

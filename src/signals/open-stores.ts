@@ -112,6 +112,7 @@ export async function openStoresOn(open: OpenBacking, options: Omit<StoresOption
   const doubt = new Doubt();
   const signals = new SignalTable({
     doubt,
+    clock,
     entriesMax: { device: caps.devices, subject: caps.subjects, session: caps.sessions, workload: caps.workloads },
     onSignal: options.onSignal,
   });

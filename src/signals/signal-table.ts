@@ -2,7 +2,7 @@ import { ControlRefused } from '../domain/errors.ts';
 import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json.ts';
 import type { SignalKeeper } from '../domain/ports.ts';
 import { type AboutKind, aboutKinds, type Held, type Signal, supersedes } from '../domain/signal.ts';
-import { type EpochMs, epochMs } from '../domain/time.ts';
+import { type Clock, type EpochMs, epochMs } from '../domain/time.ts';
 import { checkSignal } from './check-signal.ts';
 import { Collection } from './collection.ts';
 import type { Doubt } from './doubt.ts';
@@ -21,6 +21,7 @@ export type SignalResult = 'changed' | 'unchanged' | 'refused';
 
 export interface SignalTableOptions {
   readonly doubt: Doubt;
+  readonly clock: Clock;
   /** Most things of each kind that something is held about. */
   readonly entriesMax: Readonly<Record<AboutKind, number>>;
   /** For the counter: labels are bounded. */
@@ -90,7 +91,8 @@ export class SignalTable implements SignalKeeper {
       for (const [index, signal] of signals.entries()) {
         checkSignal(signal, signals.length === 1 ? '' : `[${index}].`);
       }
-      const results = await this.#durable().transact((tx) => signals.map((signal) => this.#take(tx, signal)));
+      const now = this.#options.clock.now();
+      const results = await this.#durable().transact((tx) => signals.map((signal) => this.#take(tx, signal, now)));
       for (const [index, signal] of signals.entries()) this.#count(signal, results[index] ?? 'unchanged');
       return results;
     } catch (cause) {
@@ -125,7 +127,7 @@ export class SignalTable implements SignalKeeper {
     });
   }
 
-  #take(tx: Transaction, signal: Signal): 'changed' | 'unchanged' {
+  #take(tx: Transaction, signal: Signal, now: EpochMs): 'changed' | 'unchanged' {
     const { kind, id } = signal.about;
     const key = recordKey('signal', [kind, id]);
     const before = this.collection.getIn(tx, key);
@@ -133,7 +135,7 @@ export class SignalTable implements SignalKeeper {
     if (before === undefined && this.collection.countIn(tx, kind) >= max) {
       throw new ControlRefused('store_full', 429, `something is held about ${max} ${kind}s already`);
     }
-    const held = merged(before?.held ?? [], signal);
+    const held = merged(before?.held ?? [], signal, now);
     if (held === undefined) return 'unchanged';
     if (held.length > attributesPerEntryMax) {
       throw new ControlRefused(
@@ -177,14 +179,14 @@ export class SignalTable implements SignalKeeper {
 }
 
 /** @returns what is held after the report; undefined if it changes nothing */
-function merged(before: readonly Held[], signal: Signal): readonly Held[] | undefined {
+function merged(before: readonly Held[], signal: Signal, now: EpochMs): readonly Held[] | undefined {
   const { source, observedAt, expiresAt, sequence } = signal;
   const after = new Map(before.map((held) => [heldKey(held), held]));
   let changed = false;
   for (const [attribute, value] of Object.entries(signal.attributes)) {
     const report: Held = { attribute, value, source, observedAt, expiresAt, sequence };
     const held = after.get(heldKey(report));
-    if (held !== undefined && !supersedes(report, held)) continue;
+    if (held !== undefined && !supersedes(report, held, now)) continue;
     after.set(heldKey(report), report);
     changed = true;
   }

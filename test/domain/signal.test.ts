@@ -44,20 +44,22 @@ describe('which of two values closes further', () => {
 });
 
 describe('a report', () => {
+  const now = epochMs(2_000);
+
   it('replaces an older one, by the millisecond, and never a newer one', () => {
     const before = held({ value: false });
-    expect(supersedes(held({ observedAt: epochMs(1_001) }), before)).toBe(true);
-    expect(supersedes(held({ observedAt: epochMs(999) }), before)).toBe(false);
+    expect(supersedes(held({ observedAt: epochMs(1_001) }), before, now)).toBe(true);
+    expect(supersedes(held({ observedAt: epochMs(999) }), before, now)).toBe(false);
   });
 
   it('of the same moment goes by its sequence', () => {
-    expect(supersedes(held({ sequence: 2 }), held({ sequence: 1, value: false }))).toBe(true);
-    expect(supersedes(held({ sequence: 1, value: false }), held({ sequence: 2 }))).toBe(false);
+    expect(supersedes(held({ sequence: 2 }), held({ sequence: 1, value: false }), now)).toBe(true);
+    expect(supersedes(held({ sequence: 1, value: false }), held({ sequence: 2 }), now)).toBe(false);
   });
 
   it('S02 of the same moment and sequence gives way to the more closed value', () => {
-    expect(supersedes(held({ value: false }), held())).toBe(true);
-    expect(supersedes(held(), held({ value: false }))).toBe(false);
+    expect(supersedes(held({ value: false }), held(), now)).toBe(true);
+    expect(supersedes(held(), held({ value: false }), now)).toBe(false);
   });
 
   it('S02 ends in one state, in whatever order reports arrive', () => {
@@ -72,7 +74,7 @@ describe('a report', () => {
       })
       .map((one) => one as Held);
     const last = (reports: readonly Held[]): Held =>
-      reports.reduce((before, next) => (supersedes(next, before) ? next : before));
+      reports.reduce((before, next) => (supersedes(next, before, now) ? next : before));
     fc.assert(
       fc.property(
         fc
@@ -86,7 +88,26 @@ describe('a report', () => {
     );
   });
 
+  it('S02 from the future does not keep out a word of now that closes as far or further', () => {
+    const ahead = held({ observedAt: epochMs(2_001) });
+    const closed = held({ observedAt: now, value: false });
+    expect(supersedes(closed, ahead, now)).toBe(true);
+    expect(supersedes(held({ observedAt: now }), ahead, now)).toBe(true);
+    expect(supersedes(closed, { ...ahead, observedAt: now, sequence: 1 }, now)).toBe(false);
+    // A more open one waits: which of the two is the last word cannot be told.
+    expect(supersedes(held({ observedAt: now }), { ...ahead, value: false }, now)).toBe(false);
+    // Where no order is known the time that can be believed counts.
+    const version = { attribute: 'os_version', value: '1' };
+    expect(supersedes(held({ ...version, observedAt: now }), { ...ahead, ...version, value: '2' }, now)).toBe(true);
+  });
+
+  it('from the future goes by its time beside another from there', () => {
+    const [sooner, later] = [held({ observedAt: epochMs(2_001), value: false }), held({ observedAt: epochMs(2_002) })];
+    expect(supersedes(later, sooner, now)).toBe(true);
+    expect(supersedes(sooner, later, now)).toBe(false);
+  });
+
   it('is not replaced by itself', () => {
-    expect(supersedes(held(), held())).toBe(false);
+    expect(supersedes(held(), held(), now)).toBe(false);
   });
 });

@@ -22,7 +22,7 @@ export class KnownSignals implements SignalReader {
         sequence: signal.sequence ?? 0,
       };
       const before = list.find((one) => one.attribute === attribute && one.source === next.source);
-      if (before !== undefined && !supersedes(next, before)) continue;
+      if (before !== undefined && !supersedes(next, before, signal.observedAt)) continue;
       list = [...list.filter((one) => one !== before), next];
     }
     this.#held.set(key, list);

@@ -60,6 +60,20 @@ describe('a report about a device', () => {
 });
 
 describe('S02 late and equal reports', () => {
+  it('a source whose clock ran ahead is believed again as soon as it is right', async () => {
+    const { signals, clock, restart } = await testStores();
+    const about = { kind: 'subject', id: 'bot' } as const;
+    await signals.put([report(later(clock.now(), hour), { revoked: false, color: 'red' }, about)]);
+    await expect(signals.put([report(clock.now(), { revoked: true, color: 'blue' }, about)])).resolves.toEqual([
+      'changed',
+    ]);
+    const held = (await restart()).signals.held('subject', 'bot');
+    expect(held?.map(({ attribute, value }) => [attribute, value])).toEqual([
+      ['color', 'blue'],
+      ['revoked', true],
+    ]);
+  });
+
   it('an older "established" after a revocation changes nothing', async () => {
     const { signals, clock } = await testStores();
     const about = { kind: 'session', id: 's-1' } as const;
