@@ -5,7 +5,10 @@ import { metered } from './meter.ts';
 export async function compileModule(wasm: Uint8Array): Promise<WebAssembly.Module> {
   let module: WebAssembly.Module;
   try {
-    module = await WebAssembly.compile(metered(wasm));
+    // As it came, before anything is put in: code that names what only the meter brings could fill its own tank.
+    const isValid = WebAssembly.validate(wasm);
+    module = await WebAssembly.compile(isValid ? metered(wasm) : Uint8Array.from(wasm));
+    if (!isValid) throw new Error('it is not valid');
   } catch (cause) {
     if (cause instanceof BundleRefused) throw cause;
     throw new BundleRefused(`policy.wasm does not compile: ${cause instanceof Error ? cause.message : String(cause)}`, {

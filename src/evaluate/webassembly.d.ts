@@ -41,5 +41,6 @@ declare namespace WebAssembly {
     /** @returns the size before, in pages of 64 KiB */
     grow(pages: number): number;
   }
+  function validate(bytes: Uint8Array): boolean;
   function compile(bytes: Uint8Array<ArrayBuffer>): Promise<Module>;
 }

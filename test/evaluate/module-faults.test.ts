@@ -106,6 +106,22 @@ describe('B06 a module that is no policy', () => {
     expect(await refusal(starting([0x00, 0x0b]))).toMatch(/^policy.wasm does not start/);
   });
 
+  it('B06 is refused when it names what only the meter would bring: it could fill its own tank', async () => {
+    const elements = (id: number): number =>
+      withElement(sections.find((section) => section.id === id)?.bytes ?? [0], []).index;
+    const imported = importedFunctions(sections.find(({ id }) => id === sectionIds.import)?.bytes ?? []);
+    const endless = (...work: readonly number[]): number[] => [0x03, 0x40, ...work, 0x0c, 0x00, 0x0b, 0x0b];
+    const bodies = {
+      fuel: endless(0x41, ...leb(0x7fffffff), 0x24, ...leb(elements(sectionIds.global))),
+      counter: endless(0x41, ...leb(1_000), 0x21, 0),
+      // Behind the function that is put in here itself.
+      tick: endless(0x10, ...leb(imported + elements(sectionIds.function) + 1)),
+    };
+    for (const body of Object.values(bodies)) {
+      expect(await refusal(starting(body))).toMatch(/^policy.wasm does not compile: /);
+    }
+  });
+
   it('B06 is refused when it wants 4 GiB of memory from the start', async () => {
     // The import of the memory: module, name, kind 2, no maximum, 2 pages.
     const wanting = changed(sections, sectionIds.import, (bytes) => {

@@ -4,7 +4,16 @@ export interface Section {
   readonly bytes: readonly number[];
 }
 
-export const sectionIds = { type: 1, import: 2, function: 3, memory: 5, export: 7, start: 8, code: 10 } as const;
+export const sectionIds = {
+  type: 1,
+  import: 2,
+  function: 3,
+  memory: 5,
+  global: 6,
+  export: 7,
+  start: 8,
+  code: 10,
+} as const;
 
 export function sectionsOf(wasm: Uint8Array): Section[] {
   const sections: Section[] = [];
