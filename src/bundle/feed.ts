@@ -1,7 +1,7 @@
 import { BundleRefused } from '../domain/errors.ts';
 import { type Clock, type EpochMs, rfc3339Of } from '../domain/time.ts';
 import { remember, type Served } from './history.ts';
-import type { Archives, BundleKeep, KeptBundle, StoredArchive } from './kept-bundle.ts';
+import { type Archives, type BundleKeep, DamagedKeep, type KeptBundle, type StoredArchive } from './kept-bundle.ts';
 import type { BundleFacts } from './read-bundle.ts';
 import { type BundleSource, type Fetched, type LastFetch, SourceFailed, type Timers } from './source.ts';
 import type { SigningRule } from './verify-signature.ts';
@@ -129,7 +129,14 @@ export class Feed {
 
   /** @returns what is kept on disk, as a candidate; undefined if nothing usable is */
   async loadKept(): Promise<Candidate | undefined> {
-    const kept = await this.options.keep?.load();
+    let kept: KeptBundle | undefined;
+    try {
+      kept = await this.options.keep?.load();
+    } catch (cause) {
+      // What cannot serve any more still says what may not come back.
+      if (cause instanceof DamagedKeep) this.served = cause.served;
+      throw cause;
+    }
     if (kept === undefined) return undefined;
     this.served = kept.served;
     return { ...kept.archives.snapshot, etag: kept.etag, currentAt: kept.currentAt, kept };

@@ -17,28 +17,39 @@ const remembered = 4_096;
 /**
  * Whether a bundle may follow those that served: revisions are names and have no order of their own, so
  * `metadata.postern.sequence` gives one where the publisher counts, and memory where not. A sequence that was once there
- * has to grow; without any, what was replaced does not come back; and one revision is one content.
+ * has to grow; without any, what was replaced does not come back; and one revision is one content. What a delta leads to
+ * has no content that could be compared: there its name and its sequence decide alone.
  *
  * @param served in order, the last one serves now
  * @throws BundleRefused
  */
 export function requireNewer(next: BundleFacts, served: readonly Served[]): void {
   const now = served.at(-1);
-  if (now?.contentDigest === next.contentDigest) return;
-  const namesake = next.revision === '' ? undefined : served.find(({ revision }) => revision === next.revision);
-  if (namesake?.contentDigest !== undefined)
-    throw new BundleRefused(`revision ${next.revision} served with other content at ${rfc3339Of(namesake.at)}`);
+  if (now !== undefined && isSameContent(next, now)) return;
+  const namesake = next.revision === '' ? undefined : served.findLast(({ revision }) => revision === next.revision);
+  // Asked for whole, a server gives what its deltas led to, under the same name.
+  const isWholeOfNow =
+    namesake !== undefined &&
+    namesake === now &&
+    namesake.contentDigest === undefined &&
+    next.contentDigest !== undefined;
+  if (namesake !== undefined && !isWholeOfNow) {
+    const at = rfc3339Of(namesake.at);
+    if (next.contentDigest === undefined || namesake.contentDigest === undefined || isSameContent(next, namesake))
+      throw new BundleRefused(`revision ${next.revision} served at ${at} and was replaced since: it is older`);
+    throw new BundleRefused(`revision ${next.revision} served with other content at ${at}`);
+  }
   const highest = served.reduce<number | undefined>(
     (most, { sequence }) => (sequence === undefined ? most : Math.max(most ?? sequence, sequence)),
     undefined,
   );
   if (highest !== undefined) {
     if (next.sequence === undefined) throw new BundleRefused(`it has no sequence, and ${highest} served before`);
-    if (next.sequence <= highest)
+    if (next.sequence < highest || (next.sequence === highest && !isWholeOfNow))
       throw new BundleRefused(`its sequence is ${next.sequence}, and ${highest} served before: it is older`);
     return;
   }
-  const before = served.find(({ contentDigest }) => contentDigest === next.contentDigest);
+  const before = served.find((one) => isSameContent(next, one));
   if (before !== undefined)
     throw new BundleRefused(`it served at ${rfc3339Of(before.at)} and was replaced since: it is older`);
 }
@@ -46,7 +57,10 @@ export function requireNewer(next: BundleFacts, served: readonly Served[]): void
 /** @returns the history with one more; nothing new where the same content goes on */
 export function remember(served: readonly Served[], next: Served): readonly Served[] {
   const last = served.at(-1);
-  if (last !== undefined && last.contentDigest !== undefined && last.contentDigest === next.contentDigest)
-    return served;
+  if (last !== undefined && isSameContent(next, last)) return served;
   return [...served, next].slice(-remembered);
+}
+
+function isSameContent(a: Pick<Served, 'contentDigest'>, b: Pick<Served, 'contentDigest'>): boolean {
+  return a.contentDigest !== undefined && a.contentDigest === b.contentDigest;
 }

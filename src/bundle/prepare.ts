@@ -181,8 +181,7 @@ function factsAfter(before: BundleFacts, deltas: readonly Delta[]): BundleFacts 
   const last = deltas.at(-1);
   const { revision, roots, modules, sequence, contentDigest, expiresAt } = before;
   if (last === undefined) return { revision, roots, modules, sequence, contentDigest, expiresAt };
-  const { revision: revisionAfter, sequence: sequenceAfter = sequence } = last;
-  return { revision: revisionAfter, roots, modules, sequence: sequenceAfter, contentDigest: undefined, expiresAt };
+  return { revision: last.revision, roots, modules, sequence: last.sequence, contentDigest: undefined, expiresAt };
 }
 
 function requireDisjoint(read: readonly { readonly name: string; readonly snapshot: Snapshot }[]): void {

@@ -118,7 +118,7 @@ describe('B11 an older bundle', () => {
     clock.advance(300_000);
     await slot.reload();
     expect(answer()).toBe('allow two');
-    expect(message()).toContain('revision r1 served with other content');
+    expect(message()).toMatch(/revision r1 served at .* and was replaced since/);
     expect(refusals).toEqual(['authz']);
     expect(log.of('error')).toEqual(['a bundle was refused; revision r2 serves on']);
   });
@@ -288,6 +288,23 @@ describe('a restart', () => {
     await reopened(keep());
     await slot.restore();
     expect(answer()).toBe('allow one');
+  });
+
+  it('B16 remembers what served by a copy that is damaged: an older bundle does not come back for it', async () => {
+    const folder = join(directory, 'authz');
+    const old = await listed({ agents: { a: { tier: 'one' } } });
+    source.give(await listed({ revision: 'r9', agents: { a: { tier: 'nine' } } }), '"nine"');
+    await slot.reload();
+    await slot.close();
+    for (const name of await readdir(folder)) {
+      if (name.endsWith('.tar.gz')) await writeFile(join(folder, name), 'damaged');
+    }
+    slot = slotWith(keep());
+    await slot.restore();
+    source.give(old);
+    await slot.reload();
+    expect(answer()).toBe('no_bundle');
+    expect(message()).toContain('was replaced since');
   });
 
   it('verifies the copy again: one that is not signed by today’s keys does not serve', async () => {

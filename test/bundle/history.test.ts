@@ -44,6 +44,21 @@ describe('B11 what may follow what served', () => {
       served({ revision: 'r2', content: undefined }),
       { revision: 'r2', content: 'x' },
     ],
+    [
+      'the whole bundle of what deltas led to, at the same sequence',
+      served({ revision: 'r1', sequence: 1, content: 'a' }, { revision: 'r2', sequence: 2 }),
+      { revision: 'r2', sequence: 2, content: 'x' },
+    ],
+    [
+      'a delta after one that a whole bundle replaced',
+      served({ revision: 'r1', content: 'a' }, { revision: 'r2' }, { revision: 'r3', content: 'c' }),
+      { revision: 'r4' },
+    ],
+    [
+      'a delta after a delta, with a higher sequence',
+      served({ revision: 'r1', sequence: 1, content: 'a' }, { revision: 'r2', sequence: 2 }),
+      { revision: 'r3', sequence: 3 },
+    ],
     ['a bundle without a revision after another', served({ content: 'a' }), { content: 'b' }],
   ])('%s', (_what, before, candidate) => {
     expect(() => requireNewer(next(candidate), before)).not.toThrow();
@@ -57,7 +72,37 @@ describe('B11 what may follow what served', () => {
       { revision: 'r2', content: 'c' },
       'revision r2 served with other content',
     ],
-    ['an earlier revision, other bytes or not', two, { revision: 'r1', content: 'a' }, 'revision r1 served'],
+    [
+      'an earlier revision with other bytes',
+      two,
+      { revision: 'r1', content: 'c' },
+      'revision r1 served with other content',
+    ],
+    ['an earlier revision with its own bytes', two, { revision: 'r1', content: 'a' }, 'was replaced since'],
+    [
+      'a delta that another replaced',
+      served({ revision: 'r1', content: 'a' }, { revision: 'r2' }, { revision: 'r3' }),
+      { revision: 'r2' },
+      'revision r2 served at 1970-01-01T00:00:00.001Z and was replaced since',
+    ],
+    [
+      'a delta with a lower sequence',
+      served({ revision: 'r1', sequence: 1, content: 'a' }, { revision: 'r3', sequence: 3 }),
+      { revision: 'r2', sequence: 2 },
+      'its sequence is 2, and 3',
+    ],
+    [
+      'the whole bundle of what a delta led to that another replaced',
+      served({ revision: 'r1', content: 'a' }, { revision: 'r2' }, { revision: 'r3' }),
+      { revision: 'r2', content: 'x' },
+      'was replaced since',
+    ],
+    [
+      'a delta without a sequence after one',
+      served({ revision: 'r1', sequence: 1, content: 'a' }),
+      { revision: 'r2' },
+      'no sequence, and 1 served',
+    ],
     [
       'a lower sequence',
       served({ sequence: 4, content: 'a' }),
