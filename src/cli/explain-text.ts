@@ -5,6 +5,8 @@ import { printable } from '../domain/printable.ts';
 
 export interface Explained {
   readonly decision: Decision;
+  /** Where what followed the policy closed the decision: what the policy had said. */
+  readonly policySaid?: Decision;
   readonly entrypoint: string;
   /** What the policy read, both halves; undefined where it came to no input. */
   readonly input: JsonObject | undefined;
@@ -28,12 +30,13 @@ const effectStyles: Readonly<Record<Effect | 'query', Style>> = {
  * about it, and what was known when it was made. Everything in it that callers, sources or policies wrote is made
  * printable, so that no id or message can steer the terminal it is shown on.
  */
-export function explainText({ decision, entrypoint, input, notes }: Explained, color: boolean): string {
+export function explainText(explained: Explained, color: boolean): string {
+  const { decision, policySaid = decision, entrypoint, input, notes } = explained;
   const paint: Paint = color ? (style, text) => styleText(style, text, { validateStream: false }) : (_, text) => text;
   const blocks = [
     notes.map((note) => paint('bold', printable(note))),
     headline(decision, entrypoint, input, paint),
-    requirements(decision, paint),
+    requirements(policySaid, paint),
     input === undefined ? [] : known(input, paint),
     consequences(decision, paint),
   ];

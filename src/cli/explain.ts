@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import type { Config } from '../config/schema.ts';
 import { decide } from '../decide/decide.ts';
-import { type Decision, effects as effectNames } from '../domain/decision.ts';
+import { type Decision, effects as effectNames, effectOf } from '../domain/decision.ts';
 import { asSidecarError, type ErrorCode, publicMessages, RequestRefused, Undecided } from '../domain/errors.ts';
 import { canonicalJson, isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json.ts';
 import type { Reply } from '../domain/outside.ts';
@@ -206,8 +206,11 @@ async function ofEvent(values: Values, effects: CliEffects, parts: ExplainParts)
   const bundle =
     policy.revision === event.revision ? 'the same bundle' : `bundle ${policy.revision}, recorded on ${event.revision}`;
   const same = sameJson(replayed, event.resultText);
+  // A result on record beside an error: the policy had decided, and what came after it, e.g. a grant's last use, failed.
+  const closedAfter = same && event.isUndecided && decision.kind !== 'undecided';
   return {
-    decision,
+    decision: closedAfter ? event.undecided : decision,
+    ...(closedAfter && { policySaid: decision }),
     entrypoint,
     input: event.input,
     notes: [
@@ -216,6 +219,9 @@ async function ofEvent(values: Values, effects: CliEffects, parts: ExplainParts)
         ? ['the record masks some of it: what was asked is not whole, and the replay need not agree']
         : []),
       `replayed on ${bundle}: ${same ? 'the same result' : 'ANOTHER RESULT'}`,
+      ...(closedAfter
+        ? [`the policy by itself said ${effectOf(decision)}; what followed it failed, and closed it`]
+        : []),
       ...missedNotes(given),
     ],
   };
@@ -236,7 +242,9 @@ interface RecordedEvent {
   readonly given: Nondeterminism;
   /** Whether the bundle took something out, or put something in. */
   readonly isMasked: boolean;
-  /** What was recorded, for an event that cannot be replayed. */
+  /** Whether it holds an error: whatever the policy said, nothing was decided. */
+  readonly isUndecided: boolean;
+  /** What was recorded, for an event that cannot be replayed, or where the policy had not the last word. */
   readonly undecided: Decision;
 }
 
@@ -297,6 +305,7 @@ function readEvent(line: Buffer, path: string): RecordedEvent {
       replies: repliesIn(textOf('nd_builtin_cache') ?? '{}', path),
     },
     isMasked: Object.hasOwn(event, 'erased') || Object.hasOwn(event, 'masked'),
+    isUndecided: error !== undefined,
     undecided: { kind: 'undecided', error: recordedError(error), revision: undefined },
   };
 }

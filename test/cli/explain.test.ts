@@ -228,6 +228,25 @@ describe('postern explain of a recorded decision', () => {
     expect(seen[0]).toContain('"n":9007199254740993.10}');
   });
 
+  it('shows the recorded deny where what followed the policy failed, and what the policy had said', async () => {
+    const closed = event('d-1', {
+      error: { code: 'grant_not_usable', message: 'grant g-1 has no use left' },
+      effect: 'deny',
+      reasons: [{ code: 'grant_not_usable', otherwise: 'deny' }],
+    });
+    const { out } = await run(['--event', 'e.json'], { 'e.json': closed });
+    expect(out).toMatch(
+      /: deny, because of grant_not_usable\nreplayed on the same bundle: the same result\nthe policy by itself said constrain; what followed it failed, and closed it\n\nDENY {2}by authz\/decision\n/,
+    );
+    expect(out).toContain('grant g-1 has no use left');
+    expect(out).toMatch(/✓ device_report_fresh/);
+    expect(out).not.toContain('only with');
+    // Where the policy itself failed then, and does not now, there is another result to show.
+    const failed = event('d-1', { result: undefined, error: { code: 'policy_budget_spent' }, effect: 'deny' });
+    const replayed = (await run(['--event', 'e.json'], { 'e.json': failed })).out;
+    expect(replayed).toMatch(/ANOTHER RESULT\n\nCONSTRAIN/);
+  });
+
   it('shows what was recorded where there was no evaluation to replay', async () => {
     const undecided = JSON.stringify({
       decision_id: 'd-1',
