@@ -288,7 +288,7 @@ export const configSchema = Type.Object(
           mebibyte,
           2048 * mebibyte,
           256 * mebibyte,
-          'Most memory one evaluation may take beyond the data, past which it fails and the decision is deny `policy_failed`.',
+          'Most memory one evaluation may take beyond the data, past which the decision is deny `policy_budget_spent`.',
         ),
         in_flight: integer(1, 65_536, 512, 'Most requests being decided at one time; more are answered 503.'),
         requests_per_socket: integer(1, 1_000_000_000, 100_000, 'Requests on one connection before it is closed.'),

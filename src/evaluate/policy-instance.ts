@@ -35,7 +35,12 @@ interface Exports {
 export type ResultForm = 'json' | 'rego';
 
 /** The module called `opa_abort`: its own way of saying that it cannot go on, e.g. when two rules contradict each other. */
-export class PolicyAborted extends Error {}
+export class PolicyAborted extends Error {
+  /** Whether it had no memory left (OPA's wasm/src/malloc.c). */
+  get isOutOfMemory(): boolean {
+    return this.message === 'opa_malloc: failed';
+  }
+}
 
 /**
  * One instance of a policy module on a memory that holds its data. The npm SDK has loaded the data and set the heap's

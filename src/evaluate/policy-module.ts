@@ -7,7 +7,7 @@ import type { Builtin } from './builtins/builtin.ts';
 import { namingRules } from './calling-rules.ts';
 import { type Nondeterminism, Unanswered } from './nondeterminism.ts';
 import { buildImage, canStartAgain, copyImage, type PolicyImage } from './policy-image.ts';
-import { PolicyInstance } from './policy-instance.ts';
+import { PolicyAborted, PolicyInstance } from './policy-instance.ts';
 import { jsonOfResult, NotOneResult } from './result-set.ts';
 
 /** A memory that evaluations have grown by more than this is replaced, since it cannot shrink. */
@@ -18,7 +18,7 @@ const copiedBytesMax = 16_777_216;
 const builtinUnitsMax = 2_000_000;
 
 export interface PolicyLimits extends EvaluationTime {
-  /** Beyond the data, in pages of 64 KiB; past it the module's own allocator fails and the decision stays closed. */
+  /** Beyond the data, in pages of 64 KiB; past it the module's own allocator fails: `policy_budget_spent`. */
   readonly memoryPages: number;
   readonly resultBytes: number;
   /** Builtins that ask somebody outside and are allowed; left out: none, and a policy that needs one is refused. */
@@ -103,7 +103,7 @@ export class PolicyModule {
    * @param given what the policy's builtins may know of time and chance; a policy that asks for either without it fails
    * @returns the entrypoint's value as JSON text; undefined where the policy defines none, or has no such entrypoint
    * @throws Undecided `policy_failed` for whatever leaves the module as an exception, `policy_result_invalid` for a
-   *   result over the limit or one that is no single value, `policy_budget_spent` for work that did not end
+   *   result over the limit or one that is no single value, `policy_budget_spent` for work that did not end, or that took too much memory
    * @throws Unanswered for a question outside that has no reply yet, if that is what `given` says of such
    */
   evaluate(entrypoint: string, input: string, given?: Nondeterminism): string | undefined {
@@ -139,6 +139,8 @@ export class PolicyModule {
     } catch (cause) {
       this.#prepareSpare();
       if (cause instanceof Undecided || cause instanceof Unanswered) throw cause;
+      if (cause instanceof PolicyAborted && cause.isOutOfMemory)
+        throw new Undecided('policy_budget_spent', 'the evaluation took more memory than it may', { cause });
       throw new Undecided('policy_failed', `the policy module threw: ${messageOf(cause)}`, { cause });
     } finally {
       this.#host.end();
