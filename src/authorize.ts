@@ -95,8 +95,9 @@ export async function authorize(raw: RawRequest, parts: Parts): Promise<Answer> 
     stopwatch,
     trail.bundle === undefined ? parts.eventRules?.() : trail.bundle.eventRules,
   );
+  stopwatch.enter('respond');
   const answer = respond(decision, raw, trail.decisionId, parts.respond);
-  stopwatch.lap('respond');
+  stopwatch.stop();
   if (parts.see !== undefined) {
     try {
       show(trail, decision, parts.see);
@@ -125,26 +126,24 @@ function show(trail: Trail, decision: Decision, see: (seen: Seen) => void): void
 async function reach(trail: Trail, parts: Parts, stopwatch: Stopwatch): Promise<Decision> {
   const request = receive(trail.raw, parts.limits);
   trail.request = request;
-  stopwatch.lap('receive');
+  stopwatch.enter('identify');
 
   const caller = parts.identify(request);
   requireOwnSubject(request, caller);
-  stopwatch.lap('identify');
+  stopwatch.enter('enrich');
 
   const bundle = parts.servingBundle(trail.receivedAt);
   trail.bundle = bundle;
   const facts = parts.enrich(request, caller, bundle, trail.receivedAt);
   trail.facts = facts;
-  stopwatch.lap('enrich');
+  stopwatch.enter('evaluate');
 
   const { outside } = parts;
   trail.given = { now: facts.now, seed: trail.decisionId, isAsking: outside !== undefined };
   const evaluated = evaluate(bundle.policy, facts, trail.given, outside);
   const result = evaluated instanceof Promise ? await evaluated : evaluated;
   trail.resultText = result.text;
-  stopwatch.lap('evaluate');
+  stopwatch.enter('decide');
 
-  const decision = await settleGrants(decide(result, request.entrypoint), facts, request.asked, parts.grants);
-  stopwatch.lap('decide');
-  return decision;
+  return settleGrants(decide(result, request.entrypoint), facts, request.asked, parts.grants);
 }

@@ -205,6 +205,22 @@ describe('a request', () => {
     expect(await bed.recordText()).toBe('');
   });
 
+  it('has spent its time in the stage that failed', async () => {
+    const policy = {
+      evaluate: () => {
+        bed.clock.advance(250);
+        throw new Undecided('policy_budget_spent', 'too long');
+      },
+    };
+    await asking({
+      ...bed.parts,
+      servingBundle: (now) => ({ ...bed.parts.servingBundle(now), policy: policy as never }),
+    });
+    const spent = (stage: string) => bed.counted('postern_stage_duration_seconds_sum', { stage });
+    expect([await spent('evaluate'), await spent('record')]).toEqual([0.25, 0]);
+    expect(await bed.counted('postern_stage_duration_seconds_count', { stage: 'decide' })).toBe(0);
+  });
+
   it('is judged by one reading of the clock', async () => {
     let readings = 0;
     const clock = {

@@ -169,7 +169,12 @@ export class Metrics {
       const bundle = gauges.bundle();
       if (bundle !== undefined) gauge.set({ name: bundle.name, revision: bundle.revision }, 1);
     });
-    this.#gauge(metric.bundleAge, (gauge) => gauge.set(gauges.bundle()?.ageS ?? 0));
+    this.#gauge(metric.bundleAge, (gauge) => {
+      const bundle = gauges.bundle();
+      // Nothing that serves has no age; nought would be the best of all.
+      if (bundle === undefined) gauge.remove();
+      else gauge.set(bundle.ageS);
+    });
     this.#gauge(metric.storeEntries, (gauge) => {
       for (const [kind, entries] of Object.entries(gauges.storeEntries())) gauge.set({ kind }, entries);
     });

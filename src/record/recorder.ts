@@ -38,13 +38,13 @@ export class Recorder {
    * @returns the decision that holds: one that cannot be recorded is none, and is counted as that
    */
   decided(context: Omit<EventContext, 'durationNs'>, stopwatch: Stopwatch, rules: EventRules | undefined): Decision {
+    stopwatch.enter('record');
     const seconds = stopwatch.secondsSinceStart();
     const decision = this.#keep({ ...context, durationNs: Math.round(seconds * 1e9) }, rules);
     if (decision.kind === 'undecided' && decision.error.code === 'internal')
       this.bug(context.decisionId, decision.error);
     this.#options.metrics.decided(decision, context.facts, seconds);
     if (context.decision.kind === 'undecided') this.#note(context.decision.error.code, context.raw.entrypoint);
-    stopwatch.lap('record');
     return decision;
   }
 
@@ -103,24 +103,32 @@ export class Recorder {
   }
 }
 
+/** Where a request's time goes, stage by stage; one that fails in a stage has spent its time in that one. */
 export class Stopwatch {
   readonly #clock: Clock;
   readonly #metrics: Metrics;
   readonly #startedMs: number;
-  #lastMs: number;
+  #stage: Stage = 'receive';
+  #enteredMs: number;
 
   constructor(clock: Clock, metrics: Metrics) {
     this.#clock = clock;
     this.#metrics = metrics;
     this.#startedMs = clock.monotonicMs();
-    this.#lastMs = this.#startedMs;
+    this.#enteredMs = this.#startedMs;
   }
 
-  /** The time since the last lap was spent in this stage. */
-  lap(stage: Stage): void {
+  /** The stage before it is over. */
+  enter(stage: Stage): void {
+    this.stop();
+    this.#stage = stage;
+  }
+
+  /** The stage that was entered last is over. */
+  stop(): void {
     const nowMs = this.#clock.monotonicMs();
-    this.#metrics.stage(stage, (nowMs - this.#lastMs) / 1_000);
-    this.#lastMs = nowMs;
+    this.#metrics.stage(this.#stage, (nowMs - this.#enteredMs) / 1_000);
+    this.#enteredMs = nowMs;
   }
 
   secondsSinceStart(): number {
