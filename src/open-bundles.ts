@@ -24,8 +24,9 @@ import type { Clock, EpochMs } from './domain/time.ts';
 import type { PolicyLimits } from './evaluate/policy-module.ts';
 
 type BundleConfig = Config['bundle'];
-type OriginConfig = Pick<BundleConfig, 'file' | 'directory' | 'http' | 'signing' | 'max_age_s' | 'rollback'> & {
+type OriginConfig = Pick<BundleConfig, 'file' | 'directory' | 'http' | 'signing' | 'rollback'> & {
   readonly name: string;
+  readonly max_age_s?: number;
 };
 
 /** What the bundles need of the sidecar around them, and whom they tell what becomes of them. */

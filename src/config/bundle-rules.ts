@@ -3,7 +3,7 @@ import type { ConfigDraft } from './draft.ts';
 import type { Fault } from './fault.ts';
 
 type BundleDraft = NonNullable<ConfigDraft['bundle']>;
-type OriginDraft = Pick<BundleDraft, 'file' | 'directory' | 'http' | 'signing' | 'rollback' | 'max_age_s'>;
+type OriginDraft = Pick<BundleDraft, 'file' | 'directory' | 'http' | 'signing' | 'rollback'>;
 type AccessDraft = Pick<
   NonNullable<OriginDraft['http']>,
   'url' | 'bearer_file' | 'ca_file' | 'certificate_file' | 'key_file'

@@ -142,18 +142,22 @@ const bundleOrigin = {
       ),
     }),
   ),
+  rollback: Type.Optional(
+    Type.Boolean({
+      description:
+        'Whether a bundle that served before and was replaced may serve again. Left out: from a file or directory yes, from a server no.',
+    }),
+  ),
+};
+
+/** Of bundles that decide: one that is only asked beside them may be of any age. */
+const bundleAge = {
   max_age_s: Type.Optional(
     Type.Integer({
       minimum: 1,
       maximum: 31_536_000,
       description:
         'Past this age every decision is deny `bundle_too_old`. Left out: policies judge the age, which is in every input.',
-    }),
-  ),
-  rollback: Type.Optional(
-    Type.Boolean({
-      description:
-        'Whether a bundle that served before and was replaced may serve again. Left out: from a file or directory yes, from a server no.',
     }),
   ),
 };
@@ -330,6 +334,7 @@ export const configSchema = Type.Object(
     ),
     bundle: entry('The policy bundle that is served: one of `file`, `directory` and `http` says where it is.', {
       ...bundleOrigin,
+      ...bundleAge,
       name: bundleName,
       watch: Type.Boolean({
         default: true,
@@ -345,6 +350,7 @@ export const configSchema = Type.Object(
         entry('A bundle of data beside the policy: its roots overlap with no other’s.', {
           name: bundleName,
           ...bundleOrigin,
+          ...bundleAge,
         }),
         16,
         'Bundles of data that the policy rests on. Nothing serves until all of them are there.',
