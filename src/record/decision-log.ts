@@ -1,4 +1,5 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { Undecided } from '../domain/errors.ts';
 import type { Log } from '../domain/ports.ts';
@@ -20,6 +21,8 @@ const gatherMs = 5;
 const screenMs = 2;
 /** Between two tries at a file that refuses to be written. */
 const retryMs = 250;
+/** Whether the path still leads to the file that is written is looked at so often, while something is. */
+const lookMs = 1_000;
 
 /** Looks an event through before it is written. @returns what is kept of it; undefined: nothing */
 export type Screen = (line: string) => string | undefined;
@@ -30,12 +33,12 @@ interface Unscreened {
 }
 
 /**
- * Decision events, appended to one file. An answer does not wait for it: events gather while a write is under way and
+ * Decision events, appended to one file; where that was renamed or removed, to a new one in its place. An answer does not wait for it: events gather while a write is under way and
  * go out together with the next one. While the file cannot be written they wait; when no more can wait, no more
  * decisions are given.
  */
 export class DecisionLog {
-  readonly #file: FileHandle;
+  #file: FileHandle;
   readonly #options: DecisionLogOptions;
   #lines: (string | Unscreened)[] = [];
   #pendingBytes = 0;
@@ -46,26 +49,19 @@ export class DecisionLog {
   #closing = false;
   /** Where the last whole event ends; a write that came short is cut back to it. */
   #end: number;
+  #lookedMs: number;
 
   private constructor(file: FileHandle, end: number, options: DecisionLogOptions) {
     this.#file = file;
     this.#end = end;
     this.#options = options;
+    this.#lookedMs = options.monotonicMs();
   }
 
   /** Opens for appending; a last line that a crash cut short is closed off first. */
   static async open(options: DecisionLogOptions): Promise<DecisionLog> {
-    const file = await open(options.path, 'a+', 0o640);
-    let { size } = await file.stat();
-    if (size > 0) {
-      const { buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1);
-      if (buffer[0] !== 0x0a) {
-        options.log.warn('the decision log ended in the middle of an event; the rest of that line is lost');
-        await file.write('\n');
-        size += 1;
-      }
-    }
-    return new DecisionLog(file, size, options);
+    const { file, end } = await openFile(options);
+    return new DecisionLog(file, end, options);
   }
 
   get pendingBytes(): number {
@@ -159,6 +155,7 @@ export class DecisionLog {
     if (lines.length === 0) return true;
     const chunk = Buffer.from(lines.join(''), 'utf8');
     try {
+      await this.#follow();
       await this.#mend();
       let done = 0;
       while (done < chunk.length) {
@@ -179,10 +176,52 @@ export class DecisionLog {
     }
   }
 
+  /** A file that logrotate renamed, or somebody removed, would go on to take events that nobody finds. */
+  async #follow(): Promise<void> {
+    const { path, log, monotonicMs } = this.#options;
+    if (monotonicMs() - this.#lookedMs < lookMs) return;
+    const [ours, there] = await Promise.all([this.#file.stat(), statIfThere(path)]);
+    if (there === undefined || there.ino !== ours.ino || there.dev !== ours.dev) {
+      await this.#mend().catch(() => undefined);
+      const { file, end } = await openFile(this.#options);
+      const before = this.#file;
+      this.#file = file;
+      this.#end = end;
+      this.#torn = false;
+      log.warn('the decision log was renamed or removed; a new file was begun in its place');
+      await before.close();
+    } else if (there.size < this.#end) {
+      this.#end = there.size;
+      log.warn('the decision log was cut by somebody else; what is missing is not known here');
+    }
+    this.#lookedMs = monotonicMs();
+  }
+
   /** A full disk may have taken half an event; the next one must not begin in its middle. */
   async #mend(): Promise<void> {
     if (!this.#torn) return;
     await this.#file.truncate(this.#end);
     this.#torn = false;
   }
+}
+
+async function openFile({
+  path,
+  log,
+}: DecisionLogOptions): Promise<{ readonly file: FileHandle; readonly end: number }> {
+  const file = await open(path, 'a+', 0o640);
+  const { size } = await file.stat();
+  if (size === 0) return { file, end: 0 };
+  const { buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1);
+  if (buffer[0] === 0x0a) return { file, end: size };
+  log.warn('the decision log ended in the middle of an event; the rest of that line is lost');
+  await file.write('\n');
+  return { file, end: size + 1 };
+}
+
+function statIfThere(path: string): Promise<Stats | undefined> {
+  return stat(path).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return undefined;
+    throw cause;
+  });
 }

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { appendFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -101,6 +101,64 @@ describe('the decision log', () => {
     await events.close();
     expect(await text()).toBe('{"n":1}\n{"n":2\n{"n":3}\n');
     expect(log.of('warn')).toHaveLength(1);
+  });
+
+  describe('W09 beneath which somebody moved the file', () => {
+    let events: DecisionLog;
+    let nowMs: number;
+
+    beforeEach(async () => {
+      nowMs = 0;
+      events = await opened({ monotonicMs: () => nowMs });
+      await keep('{"n":1}\n');
+    });
+
+    afterEach(() => events.close());
+
+    async function keep(line: string): Promise<void> {
+      events.append(line);
+      await eventually(() => events.pendingBytes === 0);
+    }
+
+    it('W09 begins a new one within a second where it was renamed, and leaves the old one whole', async () => {
+      await rename(path, `${path}.1`);
+      nowMs += 999;
+      await keep('{"n":2}\n');
+      expect(log.of('warn')).toEqual([]);
+      nowMs += 1;
+      await keep('{"n":3}\n');
+      expect(log.of('warn')).toEqual([expect.stringContaining('renamed or removed')]);
+      expect(await readFile(`${path}.1`, 'utf8')).toBe('{"n":1}\n{"n":2}\n');
+      expect(await text()).toBe('{"n":3}\n');
+    });
+
+    it('W09 goes on in the one that stands in its place', async () => {
+      await rename(path, `${path}.1`);
+      await writeFile(path, '{"n":0}\n');
+      nowMs += 1_000;
+      await keep('{"n":2}\n');
+      expect(await text()).toBe('{"n":0}\n{"n":2}\n');
+    });
+
+    it('W09 lets events wait while there is no place for one', async () => {
+      await rename(directory, `${directory}-gone`);
+      nowMs += 1_000;
+      events.append('{"n":2}\n');
+      await eventually(() => events.failing);
+      expect(events.pendingBytes).toBeGreaterThan(0);
+      await rename(`${directory}-gone`, directory);
+      await eventually(() => events.pendingBytes === 0);
+      expect(events.failing).toBe(false);
+      expect(await text()).toBe('{"n":1}\n{"n":2}\n');
+    });
+
+    it('W09 goes on behind what was left of it, where it was cut', async () => {
+      await truncate(path, 0);
+      nowMs += 1_000;
+      await keep('{"n":2}\n');
+      expect(await text()).toBe('{"n":2}\n');
+      expect(log.of('warn')).toEqual([expect.stringContaining('cut by somebody else')]);
+    });
   });
 
   it('is nobody else’s to read', async () => {
