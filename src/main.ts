@@ -82,6 +82,7 @@ async function serve(args: readonly string[]): Promise<number> {
   process.on('uncaughtException', onFault);
   process.on('unhandledRejection', onFault);
 
+  log.info('starting', { config: path, version, node: process.version });
   try {
     sidecar = await startSidecar(config, {
       clock,
@@ -91,7 +92,6 @@ async function serve(args: readonly string[]): Promise<number> {
       version,
       nodeVersion: process.version,
     });
-    log.info('ready to decide', { config: path, ...sidecar.addresses });
     if (asked) stop(exitCodes.ok, hurryMs);
   } catch (cause) {
     // A fault with a name of ours says all there is to say; anything else is our own bug, and needs its stack.

@@ -137,7 +137,12 @@ async function start(config: Config, effects: Effects, opened: Opened): Promise<
   opened.push(() => bundles.close());
   const bundle = bundles.slot;
 
-  const upkeep = setInterval(() => void stores.tick(), storeTickMs);
+  const readiness = (): readonly string[] => notReady(bundle, stores, decisionLog, clock);
+  const tellReadiness = readinessTeller(readiness, log);
+  const upkeep = setInterval(() => {
+    void stores.tick();
+    tellReadiness();
+  }, storeTickMs);
   opened.push(async () => clearInterval(upkeep));
 
   const asker = askerOf(config, metrics);
@@ -195,7 +200,6 @@ async function start(config: Config, effects: Effects, opened: Opened): Promise<
   });
   const doors = new Doors();
   opened.push(() => doors.close());
-  const readiness = (): readonly string[] => notReady(bundle, stores, decisionLog, clock);
   const probes = new Probes({
     notReady: readiness,
     degraded: () => overruns.persistent.map((entrypoint) => `policy_budget_spent: ${entrypoint}`),
@@ -214,12 +218,15 @@ async function start(config: Config, effects: Effects, opened: Opened): Promise<
   const control = await openControlDoors(config, { stores, probes, status, metrics, log }, doors);
   const probesAddress = await openProbesDoor(config, probes, doors);
   const decision = await openDecisionDoors(config, listener, doors);
+  const addresses = {
+    ...(decision !== undefined && { decision }),
+    ...(control !== undefined && { control }),
+    ...(probesAddress !== undefined && { probes: probesAddress }),
+  };
+  log.info('listening', addresses);
+  tellReadiness();
   return {
-    addresses: {
-      ...(decision !== undefined && { decision }),
-      ...(control !== undefined && { control }),
-      ...(probesAddress !== undefined && { probes: probesAddress }),
-    },
+    addresses,
     reloadBundle: () => bundles.reload(),
     close: (graceMs) => {
       doors.cutAfter(graceMs);
@@ -236,9 +243,21 @@ function notReady(bundle: BundleSlot, stores: Stores, decisionLog: DecisionLog, 
   } catch (cause) {
     reasons.push(asSidecarError(cause).code);
   }
-  if (!stores.isReady()) reasons.push('store_failed');
+  if (!stores.isReady()) reasons.push(stores.status().state === 'ok' ? 'store_in_doubt' : 'store_failed');
   if (decisionLog.failing) reasons.push('audit_unavailable');
   return reasons;
+}
+
+/** @returns what is to be called now and then: it says in the log when the sidecar becomes ready, and when it is no longer */
+function readinessTeller(readiness: () => readonly string[], log: OperationalLog): () => void {
+  let told: string | undefined;
+  return () => {
+    const reasons = readiness().join(', ');
+    if (reasons === told) return;
+    told = reasons;
+    if (reasons === '') log.info('ready to decide');
+    else log.warn('not ready to decide', { reasons });
+  };
 }
 
 /** Everything that lets requests in. */

@@ -125,7 +125,7 @@ async function readyAddress(child: ChildProcess): Promise<string> {
   createInterface({ input: child.stdout }).on('line', (line) => {
     lines.push(line);
     const said: unknown = JSON.parse(line);
-    if (!isObject(said) || said['message'] !== 'ready to decide' || !isObject(said['fields'])) return;
+    if (!isObject(said) || said['message'] !== 'listening' || !isObject(said['fields'])) return;
     const { decision } = said['fields'];
     if (typeof decision === 'string') ready.resolve(decision);
     else fail('the sidecar did not say where it decides');

@@ -175,7 +175,7 @@ export class SidecarProcess {
   }
 
   async ready(): Promise<void> {
-    await this.says('ready to decide');
+    await this.says('"listening"');
   }
 
   async says(text: string, withinMs = 120_000): Promise<void> {
@@ -194,9 +194,9 @@ export class SidecarProcess {
     }
   }
 
-  /** @returns the port of a listener, as the ready line says */
+  /** @returns the port of a listener, as the log says */
   port(listener: 'decision' | 'control' | 'probes'): number {
-    const line = this.#output.split('\n').find((one) => one.includes('ready to decide')) ?? '{}';
+    const line = this.#output.split('\n').find((one) => one.includes('"listening"')) ?? '{}';
     const said: { fields?: Record<string, string> } = JSON.parse(line);
     return Number(said.fields?.[listener]?.split(':').at(-1));
   }

@@ -29,7 +29,7 @@ async function refuses(change: Change): Promise<string> {
   const sidecar = place.spawn();
   const ended = await sidecar.exited;
   expect({ ...ended, output: sidecar.output }).toEqual({ code: 1, signal: null, output: sidecar.output });
-  expect(sidecar.output).not.toContain('ready to decide');
+  expect(sidecar.output).not.toContain('"listening"');
   expect(sidecar.output).not.toMatch(/\n\s+at |\\n\s+at |node:internal|\.ts:\d/);
   expect(sidecar.output).not.toContain('CANARY');
   const errors = sidecar.output.split('\n').filter((line) => /"level":"error"|the configuration has/.test(line));
@@ -162,6 +162,9 @@ describe('X07 a place that cannot be had', () => {
     const file = join(place.directory, 'later.tar.gz');
     await place.configure({ bundle: { file } });
     const sidecar = await place.start();
+    await sidecar.says('"not ready to decide"');
+    expect(sidecar.output).toContain('"reasons":"no_bundle"');
+    expect(sidecar.output).not.toContain('"ready to decide"');
     const answer = await sidecar.decision().post(evaluation, asking('canary'));
     expect(JSON.parse(answer.body)).toMatchObject({ decision: false, context: { reasons: [{ code: 'no_bundle' }] } });
     expect((await sidecar.probes().get('/health/ready')).status).toBe(503);
@@ -171,6 +174,23 @@ describe('X07 a place that cannot be had', () => {
     await sidecar.says('a bundle was activated');
     expect((await sidecar.decision().post(evaluation, asking('canary'))).body).toContain('"decision":true');
     expect((await sidecar.probes().get('/health/ready')).status).toBe(200);
+    await sidecar.says('"ready to decide"');
+  }, 30_000);
+
+  it('L03 a store that was damaged is told at every start, until somebody has acknowledged the loss', async () => {
+    await place.configure();
+    await (await place.start()).stop();
+    await writeFile(join(place.directory, 'state', 'store', 'data.mdb'), Buffer.alloc(8_192));
+    for (let start = 0; start < 2; start += 1) {
+      const sidecar = await place.start();
+      await sidecar.says('"not ready to decide"');
+      expect((await sidecar.probes().get('/health/ready')).body).toContain('"reasons":["store_in_doubt"]');
+      if (start === 1) {
+        expect((await sidecar.control().post('/v1/store/acknowledge-loss', '')).status).toBe(204);
+        await sidecar.says('"ready to decide"');
+      }
+      await sidecar.stop();
+    }
   }, 30_000);
 });
 
