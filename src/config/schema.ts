@@ -230,7 +230,7 @@ export const configSchema = Type.Object(
       reasons: oneOf(
         ['codes', 'remedies', 'full'],
         'remedies',
-        'What an answer tells its caller of each reason: `codes`; `remedies`: codes and what can be done; `full`: messages too, which may hold values the sidecar knows.',
+        'What an answer tells its caller of each reason: `codes`: its code and what it leads to; `remedies`: also what can be done, and of the sidecar’s own reasons what happened; `full`: policies’ messages too, which may hold values the sidecar knows.',
       ),
       builtins: section(
         'Whom policies may ask while they decide. What is left out here is not allowed, and a bundle that needs it is refused.',

@@ -198,13 +198,13 @@ function warning(error: SidecarError): object {
   return { code: error.code, message: error.publicMessage };
 }
 
+/** Its message is one of our fixed texts, which hold no values; a policy's own may. */
 function ownReason(error: SidecarError, options: RespondOptions): object {
   const remedy = remedies[error.code];
   return {
     code: error.code,
     otherwise: 'deny',
-    message: error.publicMessage,
-    ...(options.reasons !== 'codes' && remedy !== undefined && { remedy }),
+    ...(options.reasons !== 'codes' && { message: error.publicMessage, ...(remedy !== undefined && { remedy }) }),
   };
 }
 
