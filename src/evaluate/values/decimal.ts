@@ -13,11 +13,6 @@ export interface Decimal {
 const shortInteger = /^-?(?:0|[1-9]\d{0,14})$/;
 const decimalText = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$/;
 
-/** An integer so short that a JavaScript number holds it exactly and prints it the same. */
-export function isShortInteger(text: string): boolean {
-  return shortInteger.test(text);
-}
-
 export function decimalOf(text: string): Decimal {
   const match = decimalText.exec(text);
   if (match === null) throw new RangeError('not a decimal number');
