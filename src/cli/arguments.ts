@@ -1,5 +1,6 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { isNativeError } from 'node:util/types';
+import { nearest } from '../config/nearest.ts';
 
 /** A command was called in a way that it does not understand: exit code 2, and a hint at its help. */
 export class UsageFault extends Error {}
@@ -26,9 +27,19 @@ function parsedBy<const O extends Options>(args: readonly string[], options: O) 
   try {
     return parseArgs({ args: [...args], options, strict: true, allowPositionals: true });
   } catch (cause) {
-    if (isNativeError(cause) && 'code' in cause && String(cause.code).startsWith('ERR_PARSE_ARGS_')) {
-      throw new UsageFault(cause.message, { cause });
-    }
+    if (!isNativeError(cause) || !('code' in cause)) throw cause;
+    const code = String(cause.code);
+    if (code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION') throw new UsageFault(unknownOption(args, options), { cause });
+    if (code.startsWith('ERR_PARSE_ARGS_')) throw new UsageFault(cause.message, { cause });
     throw cause;
   }
+}
+
+/** In our words: Node's advise to pass what was mistyped as a file's name. */
+function unknownOption(args: readonly string[], options: Options): string {
+  const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });
+  const unknown = tokens.find((token) => token.kind === 'option' && !Object.hasOwn(options, token.name));
+  if (unknown?.kind !== 'option') return 'an option is unknown';
+  const meant = nearest(unknown.name, [...Object.keys(options), 'help']);
+  return `no option ${JSON.stringify(unknown.rawName)}${meant === undefined ? '' : `; did you mean --${meant}?`}`;
 }

@@ -119,7 +119,7 @@ decision := {"effect": "${effect}", "constraints": {"read_only": true}}
     [[], 'name the directory'],
     [['rego'], '--output FILE'],
     [['rego', 'more', '--output', 'x'], 'unexpected argument'],
-    [['rego', '--ouput', 'x'], "Unknown option '--ouput'"],
+    [['rego', '--ouput', 'x'], 'no option "--ouput"; did you mean --output?'],
     [['rego', '--output', 'x', '--allow', 'opa.runtime'], '--allow takes http.send or net.lookup_ip_addr'],
   ])('is told how it is called with %j', async (args, message) => {
     await expect(build(args, fakeEffects().effects)).rejects.toThrow(message);

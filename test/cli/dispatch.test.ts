@@ -103,6 +103,15 @@ describe('arguments', () => {
     for (const args of [['--confg', 'a'], ['--config'], ['--live=yes'], ['a']]) {
       expect(() => readArguments(args, options)).toThrow(UsageFault);
     }
+    for (const [args, told] of [
+      [['--confg', 'a'], 'no option "--confg"; did you mean --config?'],
+      [['--live', '--confgi=secret'], 'no option "--confgi"; did you mean --config?'],
+      [['--wholly-else'], 'no option "--wholly-else"'],
+      [['-x'], 'no option "-x"'],
+      [['--__proto__'], 'no option "--__proto__"'],
+    ] as const) {
+      expect(() => readArguments(args, options)).toThrow(expect.objectContaining({ message: told }));
+    }
     expect(readArguments(['a'], options, 1).positionals).toEqual(['a']);
     expect(() => readArguments(['a', 'b'], options, 1)).toThrow('unexpected argument "b"');
   });
