@@ -2,7 +2,15 @@ import { isIP, isIPv4 } from 'node:net';
 import Value from 'typebox/value';
 import { below, type Fault, shown } from './fault.ts';
 import { nearest } from './nearest.ts';
-import { type Address, addressFormat, fileModeFormat, httpUrlFormat } from './schema.ts';
+import {
+  type Address,
+  addressFormat,
+  fileModeFormat,
+  httpUrlFormat,
+  uncontrolled,
+  unterminated,
+  visible,
+} from './schema.ts';
 import { everyPath, type Shape, withoutNull } from './shape.ts';
 
 /**
@@ -182,24 +190,32 @@ function inWords(shape: Shape): string {
     case 'origin':
       return 'an origin such as https://pdp.acme.example, without a path';
     case httpUrlFormat:
-      return 'a URL such as https://bundles.acme.example/authz.tar.gz, without credentials';
+      return 'a URL such as https://bundles.acme.example/authz.tar.gz, without credentials or fragment';
     default:
   }
   switch (shape.type) {
     case 'integer':
       return `an integer from ${shape.minimum} to ${shape.maximum}`;
     case 'number':
-      return 'a number';
+      return `a number from ${shape.minimum} to ${shape.maximum}`;
     case 'boolean':
       return 'true or false';
     case 'array':
       return 'a list';
     case 'string': {
-      const longest = shape.maxLength === undefined ? '' : ` of at most ${shape.maxLength} characters`;
-      // Patterns that only keep control characters and blanks out need no mention beside the words.
-      return shape.pattern === undefined || shape.pattern.includes('\\u00')
-        ? `a text${longest}`
-        : `a text like ${shape.pattern}`;
+      const { minLength, maxLength, pattern } = shape;
+      const length = minLength === undefined ? `at most ${maxLength}` : `${minLength} to ${maxLength}`;
+      switch (pattern) {
+        case undefined:
+        case unterminated:
+          return `a text of ${length} characters`;
+        case visible:
+          return `a text of ${length} visible ASCII characters, without blanks`;
+        case uncontrolled:
+          return `a text of ${length} characters, without control characters`;
+        default:
+          return `a text like ${pattern}`;
+      }
     }
     default:
       return 'keys and values';

@@ -43,15 +43,20 @@ const oneOf = <const V extends readonly string[]>(values: V, standard: V[number]
 const choice = <const V extends readonly string[]>(values: V, description: string) =>
   Type.Unsafe<V[number]>(Type.String({ enum: [...values], description }));
 
+// Patterns that messages and documentation have words for: see `expectation`.
+/** A path ends for the system where a zero character stands in it. */
+export const unterminated = '^[^\\u0000]+$';
+export const visible = '^[\\u0021-\\u007e]+$';
+export const uncontrolled = '^[^\\u0000-\\u001f\\u007f]*$';
+
 /** A path relative to the working directory or absolute. */
 const path = (description: string) =>
-  Type.String({ minLength: 1, maxLength: 4096, pattern: '^[^\\u0000]+$', description });
+  Type.String({ minLength: 1, maxLength: 4096, pattern: unterminated, description });
 
 // sockaddr_un holds 108 bytes on Linux, its terminating zero among them.
 const socketPath = (description: string) =>
-  Type.String({ minLength: 1, maxLength: 107, pattern: '^[^\\u0000]+$', description });
+  Type.String({ minLength: 1, maxLength: 107, pattern: unterminated, description });
 
-const visible = '^[\\u0021-\\u007e]+$';
 const identityId = (description: string) =>
   Type.String({ minLength: 1, maxLength: 2048, pattern: visible, description });
 const name = (description: string) => Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$', description });
@@ -180,7 +185,7 @@ export const configSchema = Type.Object(
       }),
       labels: Type.Record(
         Type.String({ pattern: '^[a-z][a-z0-9_]{0,62}$' }),
-        Type.String({ maxLength: 256, pattern: '^[^\\u0000-\\u001f\\u007f]*$' }),
+        Type.String({ maxLength: 256, pattern: uncontrolled }),
         {
           additionalProperties: false,
           maxProperties: 16,

@@ -174,6 +174,30 @@ log: {level: info}
     expect(() => parse(text)).toThrow(/^the configuration has 16 faults:\n {2}- line 15/);
   });
 
+  it('is told what each value must be, where a rule is more than a type', () => {
+    const text = `
+sidecar: {id: "a b", labels: {region: "e\\tu"}}
+decision: {public_url: "https://a/b", identity: {id: ""}}
+control: {listen: null}
+bundle: {file: b.tar.gz, keep: kept, shadow: {name: next, http: {url: "https://h/b#c"}, share: 2}}
+store: {directory: ""}
+record: {file: d.jsonl}
+device: {id: node-7, host: {baseline: {free_bytes: 1e16}}}
+`;
+    expect(faultsOf(text)).toEqual([
+      'sidecar.id: expected a text of 1 to 253 visible ASCII characters, without blanks, found the text',
+      'sidecar.labels.region: expected a text of at most 256 characters, without control characters, found the text',
+      'decision.identity.id: expected a text of 1 to 2048 visible ASCII characters, without blanks, found the text',
+      'decision.public_url: expected an origin such as https://pdp.acme.example, without a path, found the text',
+      expect.stringMatching(
+        /^bundle\.shadow\.http\.url: expected a URL .* without credentials or fragment, found the text$/,
+      ),
+      'bundle.shadow.share: expected a number from 0 to 1, found the number 2',
+      'store.directory: expected a text of 1 to 4096 characters, found the text',
+      'device.host.baseline.free_bytes: expected true or false or a number from -1000000000000000 to 1000000000000000 or a text of at most 256 characters, found the number 10000000000000000',
+    ]);
+  });
+
   it.each([
     ['an empty file', '', ['the file is empty']],
     ['a file of comments', '# later\n', ['the file is empty']],

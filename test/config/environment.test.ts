@@ -112,7 +112,7 @@ describe('a variable of the environment', () => {
       expect.stringMatching(/^control\.limits \(from POSTERN_CONTROL__LIMITS\): line 1: /),
       expect.stringMatching(/^control\.limits \(from POSTERN_CONTROL__LIMITS\): line 1: /),
       'sidecar.labels (from POSTERN_SIDECAR__LABELS): line 1: this key stands twice',
-      'sidecar.labels.a (from POSTERN_SIDECAR__LABELS): expected a text of at most 256 characters, found the number 2',
+      'sidecar.labels.a (from POSTERN_SIDECAR__LABELS): expected a text of at most 256 characters, without control characters, found the number 2',
       'decision.sockets[0].identity (from POSTERN_DECISION__SOCKETS): missing; expected keys and values',
       'log.level (from POSTERN_LOG__LEVEL): expected one of error, warn, info, debug, found the text "loud"',
     ]);
