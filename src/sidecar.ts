@@ -114,6 +114,8 @@ async function start(config: Config, effects: Effects, opened: Opened): Promise<
 
   const overruns = new Overruns(log);
   const about = { id: config.sidecar.id, labels: config.sidecar.labels };
+  const { name, data, shadow } = config.bundle;
+  metrics.bundles([name, ...data.map((each) => each.name), ...(shadow === undefined ? [] : [shadow.name])]);
   const bundles = await openBundles(config.bundle, {
     entrypoint: config.decision.entrypoint,
     policyLimits: policyLimits(config, effects),

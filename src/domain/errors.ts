@@ -1,9 +1,5 @@
-/**
- * Every code a caller or an operator can meet, each with the text that a caller may see. Codes are a contract:
- * documented in `docs/errors.md`, never reused. The public texts hold no path, key, address or policy text.
- */
-export const publicMessages = {
-  // Refusals: nothing was evaluated, nothing decided; counted in postern_rejected_total{why}.
+/** Nothing was evaluated, nothing decided; counted in postern_rejected_total{why}. */
+const refusals = {
   target_invalid: 'the request target is not one this listener reads',
   route_unknown: 'no such route',
   method_not_allowed: 'this route does not take that method',
@@ -29,6 +25,14 @@ export const publicMessages = {
   overloaded: 'too many requests are waiting; try again',
   stopping: 'the sidecar is stopping; try again',
   unauthenticated: 'a valid token is required',
+} as const;
+
+/**
+ * Every code a caller or an operator can meet, each with the text that a caller may see. Codes are a contract:
+ * documented in `docs/errors.md`, never reused. The public texts hold no path, key, address or policy text.
+ */
+export const publicMessages = {
+  ...refusals,
   // Undecided: a decision was due and could not be had, so the answer is deny.
   subject_not_caller: 'the subject is not the caller, and the caller may not speak for others',
   no_bundle: 'no policy bundle is loaded',
@@ -67,6 +71,8 @@ export const publicMessages = {
 } as const;
 
 export type ErrorCode = keyof typeof publicMessages;
+/** Codes of requests that are refused without being judged. */
+export const refusalCodes = Object.keys(refusals) as readonly (keyof typeof refusals)[];
 
 /** What can be done about a decision that could not be had; it goes out beside the code, as a policy's own remedies do. */
 export const remedies: Readonly<Partial<Record<ErrorCode, string>>> = {

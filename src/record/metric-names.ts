@@ -10,7 +10,7 @@ export const metric = {
   },
   decisionDuration: {
     name: 'postern_decision_duration_seconds',
-    help: 'Time from the body being read to the answer being ready, by effect.',
+    help: 'Time from the body being read to the decision being made, which is then recorded and answered, by effect.',
     labelNames: ['effect'],
   },
   stageDuration: {
@@ -20,7 +20,7 @@ export const metric = {
   },
   unmetRequirements: {
     name: 'postern_unmet_requirements_total',
-    help: 'Requirements that were not met, and codes of the sidecar, as reasons in decisions.',
+    help: 'Reasons in decisions that policies gave: requirements that were not met, and codes of the policies’ library.',
     labelNames: ['policy', 'requirement'],
   },
   undecided: {
@@ -125,8 +125,8 @@ export const metric = {
     labelNames: [],
   },
   logDropped: {
-    name: 'postern_log_lines_dropped',
-    help: 'Lines of the operational log that could not be written since the start.',
+    name: 'postern_log_lines_dropped_total',
+    help: 'Lines of the operational log that could not be written.',
     labelNames: [],
   },
   inFlight: { name: 'postern_requests_in_flight', help: 'Requests being read or decided.', labelNames: [] },

@@ -1,9 +1,9 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { PolicyCatalogue } from '../domain/bundle.ts';
 import { type Decision, effectOf } from '../domain/decision.ts';
-import { type ErrorCode, publicMessages } from '../domain/errors.ts';
+import { type ErrorCode, publicMessages, refusalCodes, remedies } from '../domain/errors.ts';
 import type { Facts } from '../domain/facts.ts';
-import type { OutsideBuiltin } from '../domain/outside.ts';
+import { type OutsideBuiltin, outsideBuiltins } from '../domain/outside.ts';
 import { ageBuckets, durationBuckets, metric } from './metric-names.ts';
 import type { ScreenStep } from './screen.ts';
 import { CounterTally, type Described, type HistogramRow, HistogramTally } from './tally.ts';
@@ -26,6 +26,15 @@ const misnamedDefaults = [
   'nodejs_active_resources_total',
 ];
 
+// Label values that are known beforehand. A series that came with its first event would show no increase for it, so
+// these are there from the start.
+const activationResults = ['activated', 'refused'] as const;
+const requestResults = ['new', 'unchanged', 'failed'] as const;
+const attestationResults = ['kept', 'refused'] as const;
+const comparisonResults = ['same', 'flip', 'dropped', 'failed'] as const;
+const screenSteps = ['masked', 'dropped', 'mask_failed', 'drop_failed'] as const satisfies readonly ScreenStep[];
+const outsideResults = ['answered', 'failed', 'refused'] as const;
+
 /** A label value that no bundle announced; policies can invent names, but not series. */
 const other = 'other';
 
@@ -40,17 +49,20 @@ export class Metrics {
   readonly #rejected = new CounterTally(metric.rejected, this.registry);
   readonly #signalAges = new HistogramTally(metric.signalAge, ageBuckets, this.registry);
   readonly #signals = this.#counter(metric.signalsReceived);
-  readonly #attestations = this.#counter(metric.attestationsReceived);
+  readonly #attestations = this.#byResult(metric.attestationsReceived, attestationResults);
   readonly #overruns = this.#counter(metric.overruns);
-  readonly #outsideQuestions = this.#counter(metric.outsideQuestions);
-  readonly #activations = this.#counter(metric.bundleActivations);
+  readonly #outsideQuestions = this.#counter(
+    metric.outsideQuestions,
+    outsideBuiltins.flatMap((builtin) => outsideResults.map((result) => ({ builtin, result }))),
+  );
+  readonly #activations = this.#byResult(metric.bundleActivations, activationResults);
   readonly #bundleRequests = this.#counter(metric.bundleRequests);
   readonly #bundleKeepFailures = this.#counter(metric.bundleKeepFailures);
-  readonly #shadowComparisons = this.#counter(metric.shadowComparisons);
+  readonly #shadowComparisons = this.#byResult(metric.shadowComparisons, comparisonResults);
   readonly #shadowFlips = this.#counter(metric.shadowFlips);
   readonly #journalWritten = this.#counter(metric.journalWritten);
   readonly #journalDropped = this.#counter(metric.journalDropped);
-  readonly #journalScreened = this.#counter(metric.journalScreened);
+  readonly #journalScreened = this.#byResult(metric.journalScreened, screenSteps);
   readonly #stageRows: Readonly<Record<Stage, HistogramRow>>;
   #catalogue: PolicyCatalogue = { policies: new Map() };
 
@@ -68,6 +80,8 @@ export class Metrics {
       { ...build },
       1,
     );
+    for (const code of Object.keys(remedies)) this.#undecided.add(code, '', 0);
+    for (const why of refusalCodes) this.#rejected.add(why, '', 0);
     collectDefaultMetrics({ register: this.registry });
     // Gauges that call themselves totals: promtool refuses the names, and the ones without `_total` say the same by type.
     for (const name of misnamedDefaults) this.registry.removeSingleMetric(name);
@@ -76,6 +90,14 @@ export class Metrics {
   /** Names of policies and requirements that may be labels; anything else counts as `other`. */
   catalogue(catalogue: PolicyCatalogue): void {
     this.#catalogue = catalogue;
+  }
+
+  /** The bundles that configuration names. */
+  bundles(names: readonly string[]): void {
+    for (const bundle of names) {
+      for (const result of requestResults) this.#bundleRequests.inc({ bundle, result }, 0);
+      this.#bundleKeepFailures.inc({ bundle }, 0);
+    }
   }
 
   stage(stage: Stage, seconds: number): void {
@@ -114,7 +136,7 @@ export class Metrics {
     this.#overruns.inc({ entrypoint });
   }
 
-  outsideAsked(builtin: OutsideBuiltin, result: 'answered' | 'failed' | 'refused'): void {
+  outsideAsked(builtin: OutsideBuiltin, result: (typeof outsideResults)[number]): void {
     this.#outsideQuestions.inc({ builtin, result });
   }
 
@@ -126,15 +148,15 @@ export class Metrics {
     this.#signals.inc({ source, type, result });
   }
 
-  attestationReceived(result: string): void {
+  attestationReceived(result: (typeof attestationResults)[number]): void {
     this.#attestations.inc({ result });
   }
 
-  bundleActivation(result: 'activated' | 'refused'): void {
+  bundleActivation(result: (typeof activationResults)[number]): void {
     this.#activations.inc({ result });
   }
 
-  bundleRequest(bundle: string, result: 'new' | 'unchanged' | 'failed'): void {
+  bundleRequest(bundle: string, result: (typeof requestResults)[number]): void {
     this.#bundleRequests.inc({ bundle, result });
   }
 
@@ -142,7 +164,7 @@ export class Metrics {
     this.#bundleKeepFailures.inc({ bundle });
   }
 
-  shadowCompared(result: 'same' | 'flip' | 'dropped' | 'failed'): void {
+  shadowCompared(result: (typeof comparisonResults)[number]): void {
     this.#shadowComparisons.inc({ result });
   }
 
@@ -182,11 +204,28 @@ export class Metrics {
     this.#gauge(metric.journalPending, (gauge) => gauge.set(gauges.journalPendingBytes()));
     this.#gauge(metric.outsideWaiting, (gauge) => gauge.set(gauges.outsideWaiting()));
     this.#gauge(metric.inFlight, (gauge) => gauge.set(gauges.inFlight()));
-    this.#gauge(metric.logDropped, (gauge) => gauge.set(gauges.logLinesDropped()));
+    new Counter({
+      ...metric.logDropped,
+      labelNames: [],
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        this.inc(gauges.logLinesDropped());
+      },
+    });
   }
 
-  #counter(described: Described): Counter {
-    return new Counter({ ...described, labelNames: [...described.labelNames], registers: [this.registry] });
+  #counter(described: Described, known: readonly Readonly<Record<string, string>>[] = []): Counter {
+    const counter = new Counter({ ...described, labelNames: [...described.labelNames], registers: [this.registry] });
+    for (const labels of known) counter.inc(labels, 0);
+    return counter;
+  }
+
+  #byResult(described: Described, results: readonly string[]): Counter {
+    return this.#counter(
+      described,
+      results.map((result) => ({ result })),
+    );
   }
 
   #gauge(described: Described, collect: (gauge: Gauge) => void): void {

@@ -96,14 +96,14 @@ export class CounterTally {
     });
   }
 
-  add(a = '', b = ''): void {
+  add(a = '', b = '', count = 1): void {
     let inner = this.#rows.get(a);
     if (inner === undefined) {
       inner = new Map();
       this.#rows.set(a, inner);
     }
     const row = inner.get(b);
-    if (row === undefined) inner.set(b, { value: 1 });
-    else row.value += 1;
+    if (row === undefined) inner.set(b, { value: count });
+    else row.value += count;
   }
 }

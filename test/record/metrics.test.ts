@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { Histogram, Registry } from 'prom-client';
 import { bundleRevision } from '../../src/domain/bundle.ts';
 import type { Decision } from '../../src/domain/decision.ts';
-import { Undecided } from '../../src/domain/errors.ts';
+import { refusalCodes, remedies, Undecided } from '../../src/domain/errors.ts';
 import type { Facts } from '../../src/domain/facts.ts';
 import { epochMs } from '../../src/domain/time.ts';
 import { durationBuckets, metric } from '../../src/record/metric-names.ts';
@@ -158,8 +158,51 @@ describe('the exposition', () => {
       logLinesDropped: () => 0,
     });
     expect(
-      parsed(await metrics.registry.metrics()).series.filter(({ name }) => name.startsWith('postern_bundle_')),
+      parsed(await metrics.registry.metrics()).series.filter(({ name }) => /^postern_bundle_(?!.*_total$)/.test(name)),
     ).toEqual([]);
+  });
+});
+
+describe('a counter whose labels are known beforehand', () => {
+  it('is there before its first event, which then shows as an increase', async () => {
+    const metrics = new Metrics(build);
+    metrics.bundles(['authz', 'next']);
+    const { series } = parsed(await metrics.registry.metrics());
+    const values = (name: string, label: string): readonly (string | undefined)[] => {
+      const found = series.filter((one) => one.name === name);
+      for (const { value } of found) expect(value).toBe(0);
+      return found.map(({ labels }) => labels.get(label)).sort();
+    };
+    expect(values('postern_bundle_activations_total', 'result')).toEqual(['activated', 'refused']);
+    expect(values('postern_bundle_requests_total', 'bundle')).toEqual(
+      ['authz', 'next'].flatMap((one) => [one, one, one]),
+    );
+    expect(values('postern_bundle_keep_failures_total', 'bundle')).toEqual(['authz', 'next']);
+    expect(values('postern_attestations_received_total', 'result')).toEqual(['kept', 'refused']);
+    expect(values('postern_shadow_comparisons_total', 'result')).toEqual(['dropped', 'failed', 'flip', 'same']);
+    expect(values('postern_journal_events_screened_total', 'result')).toHaveLength(4);
+    expect(values('postern_outside_questions_total', 'result')).toHaveLength(6);
+    expect(values('postern_undecided_total', 'code')).toEqual(Object.keys(remedies).sort());
+    expect(values('postern_rejected_total', 'why')).toEqual([...refusalCodes].sort());
+  });
+
+  it('counts lines of the log as the log does, however often it is asked', async () => {
+    const metrics = new Metrics(build);
+    let lines = 0;
+    metrics.gauges({
+      bundle: () => undefined,
+      storeEntries: () => ({}),
+      grantsActive: () => 0,
+      journalPendingBytes: () => 0,
+      inFlight: () => 0,
+      outsideWaiting: () => 0,
+      logLinesDropped: () => lines,
+    });
+    for (lines of [0, 3, 3, 7]) {
+      const { types, series } = parsed(await metrics.registry.metrics());
+      expect(types.get('postern_log_lines_dropped_total')).toBe('counter');
+      expect(series.filter(({ name }) => name === 'postern_log_lines_dropped_total')).toMatchObject([{ value: lines }]);
+    }
   });
 });
 
