@@ -421,7 +421,7 @@ async function startHostSource(config: Config, effects: Effects, stores: Stores,
   const { id, host } = config.device;
   const source = new HostSource({
     deviceId: id,
-    root: '/',
+    root: host.root,
     intervalMs: host.interval_s * 1_000,
     baseline: host.baseline,
     given: {

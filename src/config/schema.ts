@@ -410,6 +410,14 @@ export const configSchema = Type.Object(
         host: nullable(
           Type.Object(
             {
+              root: Type.String({
+                minLength: 1,
+                maxLength: 4096,
+                pattern: unterminated,
+                default: '/',
+                description:
+                  'Where the machine’s file system is seen: in a container, a place where parts of it are mounted, e.g. `/host`.',
+              }),
               interval_s: integer(1, 86_400, 30, 'Time between two readings of this machine.'),
               baseline: Type.Record(
                 Type.String({ pattern: '^[a-z][a-z0-9_]{0,62}$' }),

@@ -115,7 +115,7 @@ describe('a configuration that names only what it must', () => {
     expect(config.decision.sockets).toEqual([
       { path: 'run/ci.sock', identity: { id: 'spiffe://acme.example/ci' }, mode: 0o660 },
     ]);
-    expect(config.device).toEqual({ id: 'node-7', host: { interval_s: 30, baseline: {} } });
+    expect(config.device).toEqual({ id: 'node-7', host: { root: '/', interval_s: 30, baseline: {} } });
     expect(config.attestations.keys[0]).toMatchObject({ signature: 'der', parameters: [] });
   });
 });

@@ -68,6 +68,7 @@ describe('a variable of the environment', () => {
   it('sets what the file switches off, but does not heal what the file has wrong', () => {
     expect(parse({ POSTERN_DEVICE__HOST__INTERVAL_S: '5' }, `${file}device: {id: n, host: null}`).device?.host).toEqual(
       {
+        root: '/',
         interval_s: 5,
         baseline: {},
       },
