@@ -91,9 +91,10 @@ export class DecisionLog {
   async close(): Promise<void> {
     this.#closing = true;
     while (this.#writing !== undefined) await this.#writing;
-    await this.#file
-      .sync()
-      .catch((cause: unknown) => this.#options.log.error('the decision log could not be synced', { cause }));
+    await this.#file.sync().catch((cause: NodeJS.ErrnoException) => {
+      // A device such as /dev/null has nothing to sync: fsync(2).
+      if (cause.code !== 'EINVAL') this.#options.log.error('the decision log could not be synced', { cause });
+    });
     await this.#file.close();
   }
 
@@ -190,7 +191,8 @@ export class DecisionLog {
       this.#torn = false;
       log.warn('the decision log was renamed or removed; a new file was begun in its place');
       await before.close();
-    } else if (there.size < this.#end) {
+      // A device such as /dev/null has no size.
+    } else if (ours.isFile() && there.size < this.#end) {
       this.#end = there.size;
       log.warn('the decision log was cut by somebody else; what is missing is not known here');
     }

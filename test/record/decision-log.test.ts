@@ -56,6 +56,19 @@ describe('the decision log', () => {
     expect(dropped).toBe(0);
   });
 
+  it('may be /dev/null, where the collected log is record enough', async () => {
+    let now = 0;
+    const events = await opened({ path: '/dev/null', monotonicMs: () => now });
+    for (let count = 0; count < 2; count += 1) {
+      events.append('{}\n');
+      await eventually(() => events.pendingBytes === 0);
+      now += 10_000;
+    }
+    await events.close();
+    expect(written).toEqual([1, 1]);
+    expect(log.lines).toEqual([]);
+  });
+
   it('writes what comes together with one write', async () => {
     const events = await opened();
     for (let count = 0; count < 100; count += 1) events.append('{}\n');
