@@ -18,6 +18,7 @@ export function rules(config: ConfigDraft, directory: string): Fault[] {
     ...relays(config),
     ...memory(config),
     ...builtins(config),
+    ...recordOnLog(config),
     ...bundleRules(config),
   ];
 }
@@ -203,4 +204,11 @@ function builtins({ decision }: ConfigDraft): Fault[] {
       text: `response_bytes times calls times in_flight is ${bytes} bytes of memory; at most ${bodiesBytesMax} are taken`,
     });
   return faults;
+}
+
+function recordOnLog({ record, log }: ConfigDraft): Fault[] {
+  const level = log?.level;
+  return record?.console === true && (level === 'error' || level === 'warn')
+    ? [{ at: 'record.console', text: `log.level ${level} leaves every event out: they are written at info` }]
+    : [];
 }

@@ -162,7 +162,7 @@ const bundleAge = {
       minimum: 1,
       maximum: 31_536_000,
       description:
-        'Past this age every decision is deny `bundle_too_old`. Left out: policies judge the age, which is in every input.',
+        'Past this age every decision is deny `bundle_too_old`. It counts from when a server last had nothing newer; of a file or directory, from its (newest file’s) modification time. Left out: policies judge the age, which is in every input.',
     }),
   ),
 };
@@ -402,7 +402,10 @@ export const configSchema = Type.Object(
         8 * mebibyte,
         'Most bytes of events that wait for the disk; past it decisions are deny `audit_unavailable`.',
       ),
-      console: Type.Boolean({ default: false, description: 'Write each decision event to the operational log too.' }),
+      console: Type.Boolean({
+        default: false,
+        description: 'Write each decision event to the operational log too, shortened as its lines are.',
+      }),
     }),
     device: Type.Optional(
       entry('The device this sidecar stands on. Left out: no caller has a known device.', {

@@ -545,6 +545,16 @@ describe('rules across members', () => {
     ]);
   });
 
+  it('do not let the record go to a log that leaves it out', () => {
+    const at = (level: string): readonly string[] => faultsOf(having({ 'record.console': true, 'log.level': level }));
+    for (const level of ['warn', 'error'])
+      expect(at(level)).toEqual([
+        `record.console: log.level ${level} leaves every event out: they are written at info`,
+      ]);
+    for (const level of ['info', 'debug']) expect(at(level)).toEqual([]);
+    expect(faultsOf(having({ 'log.level': 'error' }))).toEqual([]);
+  });
+
   it('let only a caller that there is be a relay', () => {
     const members = { 'decision.identity': { id: 'gateway' }, 'decision.relays': ['gateway', 'gatewy'] };
     expect(faultsOf(having(members))).toEqual([
