@@ -86,7 +86,9 @@ describe('a policy with data beside it, a shadow, and a server that is told', ()
 
     await deliver('d2', { [agent]: { tier: 'data' } });
     await eventually(async () => decide());
-    await eventually(async () => (await sidecar.probes().get('/metrics')).body.includes('{result="same"}'));
+    await eventually(
+      async () => (await sidecar.probes().get('/metrics')).body.match(/\{result="same"\} [1-9]/) !== null,
+    );
     await eventually(() => reports.at(-1)?.bundles['listing']?.active_revision === 'd2', 10_000);
     expect(reports.at(-1)).toMatchObject({
       labels: { id: 'process-test' },
