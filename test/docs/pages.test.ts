@@ -12,6 +12,8 @@ import { root, Terminal } from './terminal.ts';
 const notRun: Readonly<Record<string, string>> = {
   'make test': 'it is what runs this',
   'kubectl create namespace report-bot': 'there is no cluster; test/deploy/ reads the manifest',
+  "kubectl -n report-bot exec deploy/report-bot -c postern -- /usr/local/bin/node -e '":
+    'there is no cluster; test/deploy/acknowledge.test.ts runs what it hands to Node',
   'make compose-up': 'test/integration/ brings the same composition up',
 };
 
