@@ -9,6 +9,10 @@ const root = join(import.meta.dirname, '../..');
 const text = (path: string) => readFileSync(join(root, path), 'utf8');
 const surroundings = { hostname: 'pod-1', directory: '/app' };
 
+interface Probe {
+  readonly httpGet: { readonly path: string; readonly port: string };
+}
+
 interface Container {
   readonly name: string;
   readonly restartPolicy?: string;
@@ -16,7 +20,8 @@ interface Container {
   readonly ports?: readonly { readonly name: string; readonly containerPort: number }[];
   readonly securityContext: Readonly<Record<string, unknown>>;
   readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string }[];
-  readonly readinessProbe?: { readonly httpGet: { readonly path: string; readonly port: string } };
+  readonly startupProbe?: Probe;
+  readonly readinessProbe?: Probe;
 }
 
 interface Manifest {
@@ -27,7 +32,8 @@ interface Manifest {
       readonly spec: {
         readonly initContainers: readonly Container[];
         readonly containers: readonly Container[];
-        readonly volumes: readonly { readonly name: string }[];
+        readonly volumes: readonly { readonly name: string; readonly emptyDir?: object }[];
+        readonly terminationGracePeriodSeconds: number;
         readonly securityContext: Readonly<Record<string, unknown>>;
       };
     };
@@ -43,6 +49,7 @@ interface Service {
   readonly ports?: readonly string[];
   readonly volumes?: readonly string[];
   readonly network_mode?: string;
+  readonly stop_grace_period?: string;
 }
 
 const manifests: readonly Manifest[] = parseAllDocuments(text('deploy/kubernetes/report-bot.yaml')).map((document) =>
@@ -56,6 +63,9 @@ const ofKind = (kind: string): Manifest => {
 const pod = ofKind('Deployment').spec.template.spec;
 const [sidecar] = pod.initContainers;
 const [agent] = pod.containers;
+
+/** What the sidecar may take to end, in seconds. */
+const graceS = Number(/^const graceMs = ([\d_]+);$/m.exec(text('src/main.ts'))?.[1]?.replaceAll('_', '')) / 1_000;
 
 /** Where a path of the configuration lies, by the mounts of a container. */
 const mountOf = (container: Container | undefined, path: string | undefined) =>
@@ -81,9 +91,25 @@ describe('the Kubernetes example', () => {
       mountOf(sidecar, config.store.directory),
       mountOf(sidecar, config.record.file),
     ];
-    expect(ours).toEqual(['control', 'control-token', 'state', 'state']);
+    expect(ours).toEqual(['control', 'control-token', 'state', 'record']);
     expect((agent?.volumeMounts ?? []).filter(({ name }) => ours.includes(name))).toEqual([]);
     expect(config.control.listen).toBeNull();
+  });
+
+  it('lets who feeds signals reach the control socket by its group', () => {
+    expect(config.control.socket?.mode).toBe(0o660);
+    expect(pod.securityContext).toMatchObject({ fsGroup: sidecar?.securityContext['runAsGroup'] });
+  });
+
+  it('has the record grow where it cannot have the pod evicted', () => {
+    const volume = pod.volumes.find(({ name }) => name === mountOf(sidecar, config.record.file));
+    expect(volume).toBeDefined();
+    expect(volume).not.toHaveProperty('emptyDir');
+  });
+
+  it('leaves a sidecar up that is not ready, and gives it the time that it takes to end', () => {
+    expect(sidecar?.startupProbe?.httpGet).toEqual({ path: '/health/live', port: 'probes' });
+    expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(graceS);
   });
 
   it('probes the port that the probes listener has', () => {
@@ -132,6 +158,10 @@ describe('docker-compose.yml', () => {
     const directory = `${config.control.socket?.path.replace(/\/[^/]*$/, '')}`;
     const holders = services.filter(([, { volumes }]) => volumes?.some((volume) => volume.includes(directory)));
     expect(holders.map(([name]) => name).sort()).toEqual(['postern', 'tell', 'token']);
+  });
+
+  it('gives the sidecar the time that it takes to end', () => {
+    expect(Number(/^(\d+)s$/.exec(compose.services['postern']?.stop_grace_period ?? '')?.[1])).toBeGreaterThan(graceS);
   });
 
   it('has the agent share the network of Postern, and nothing else', () => {
