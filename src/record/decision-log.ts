@@ -191,8 +191,8 @@ export class DecisionLog {
       this.#torn = false;
       log.warn('the decision log was renamed or removed; a new file was begun in its place');
       await before.close();
-      // A device such as /dev/null has no size.
-    } else if (ours.isFile() && there.size < this.#end) {
+    } else if (there.isFile() && there.size < this.#end) {
+      // A device such as /dev/null has no size, and is not cut.
       this.#end = there.size;
       log.warn('the decision log was cut by somebody else; what is missing is not known here');
     }
