@@ -36,17 +36,23 @@ export class FileSource implements BundleSource {
       const stat = await handle.stat();
       const signs = `${stat.ino} ${stat.size} ${stat.mtimeMs} ${stat.ctimeMs}`;
       if (!asked && signs === this.#signs) return { kind: 'unchanged', isHeld: false };
-      this.#signs = signs;
-      if (!stat.isFile()) throw new BundleRefused('the bundle is no file');
+      if (!stat.isFile()) throw this.#refused(signs, 'the bundle is no file');
       if (stat.size > bytesMax)
-        throw new BundleRefused(`the file has ${stat.size} bytes; at most ${bytesMax} are read`);
+        throw this.#refused(signs, `the file has ${stat.size} bytes; at most ${bytesMax} are read`);
       const { bytes, digest } = await read(handle, bytesMax);
+      // Only here: one that a disk would not give is asked for again at the next look.
+      this.#signs = signs;
       // A file from the future is no more current than one of now.
       const currentAt = epochMs(Math.min(Math.round(stat.mtimeMs), clock.now()));
       return { kind: 'bundle', bytes, digest, etag: undefined, currentAt };
     } finally {
       await handle.close();
     }
+  }
+
+  #refused(signs: string, message: string): BundleRefused {
+    this.#signs = signs;
+    return new BundleRefused(message);
   }
 }
 
