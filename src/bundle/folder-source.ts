@@ -1,5 +1,5 @@
 import { open, readdir, realpath, stat } from 'node:fs/promises';
-import { join, relative, sep } from 'node:path';
+import { join, sep } from 'node:path';
 import { BundleRefused } from '../domain/errors.ts';
 import { type Clock, epochMs } from '../domain/time.ts';
 import { read, toRead, unreadable } from './file-source.ts';
@@ -21,6 +21,14 @@ interface Found {
   readonly signs: string;
   readonly size: number;
   readonly modifiedMs: number;
+}
+
+interface Look {
+  /** The folder, without links on the way to it. */
+  readonly whole: string;
+  readonly files: Found[];
+  /** Files and folders so far. */
+  members: number;
 }
 
 /**
@@ -63,12 +71,12 @@ export class FolderSource implements BundleSource {
   }
 
   async #look(): Promise<readonly Found[]> {
-    const { directory, membersMax } = this.#options;
+    const { directory } = this.#options;
     try {
       const whole = await realpath(directory);
-      const found: Found[] = [];
-      await this.#lookInto(whole, whole, found, membersMax);
-      return found.sort((a, b) => (a.name < b.name ? -1 : 1));
+      const look: Look = { whole, files: [], members: 0 };
+      await this.#lookInto(look, '', [whole]);
+      return look.files.sort((a, b) => (a.name < b.name ? -1 : 1));
     } catch (cause) {
       this.#signs = '';
       if (cause instanceof BundleRefused) throw cause;
@@ -76,20 +84,33 @@ export class FolderSource implements BundleSource {
     }
   }
 
-  async #lookInto(whole: string, folder: string, found: Found[], membersMax: number): Promise<void> {
-    for (const entry of await readdir(folder, { withFileTypes: true })) {
+  /**
+   * @param below how the bundle's files name this folder, whichever links led to it; empty for the whole
+   * @param way the folders that it was reached through, itself the last
+   */
+  async #lookInto(look: Look, below: string, way: readonly string[]): Promise<void> {
+    const { whole, files } = look;
+    const { membersMax } = this.#options;
+    const folder = way.at(-1) ?? whole;
+    for (const entry of await readdir(folder)) {
       // Kubernetes keeps the files of a volume's generation in `..2026_11_…`, and links `..data` to it: not names of ours.
-      if (entry.name.startsWith('..')) continue;
-      const path = await realpath(join(folder, entry.name));
-      if (path !== whole && !path.startsWith(whole + sep))
-        throw new BundleRefused(`${relative(whole, join(folder, entry.name))} leads out of the folder`);
-      const { ino, size, mtimeMs, ctimeMs, ...kind } = await stat(path);
-      if (entry.isDirectory()) await this.#lookInto(whole, path, found, membersMax);
-      else if ((kind.mode & 0o170000) === 0o100000) {
-        const name = relative(whole, join(folder, entry.name)).split(sep).join('/');
-        found.push({ name, path, size, modifiedMs: mtimeMs, signs: `${name} ${ino} ${size} ${mtimeMs} ${ctimeMs}` });
-      } else throw new BundleRefused(`${entry.name} is no plain file`);
-      if (found.length > membersMax) throw new BundleRefused(`the folder has more than ${membersMax} files`);
+      if (entry.startsWith('..')) continue;
+      // Folders count: a few that link to each other are as many as one likes.
+      look.members += 1;
+      if (look.members > membersMax)
+        throw new BundleRefused(`the folder has more than ${membersMax} files and folders`);
+      const name = below === '' ? entry : `${below}/${entry}`;
+      const path = await realpath(join(folder, entry));
+      if (path !== whole && !path.startsWith(whole + sep)) throw new BundleRefused(`${name} leads out of the folder`);
+      // Of what a link leads to: the subfolders of a volume are links, as its files are.
+      const found = await stat(path);
+      if (found.isDirectory()) {
+        if (way.includes(path)) throw new BundleRefused(`${name} leads back to a folder that it stands in`);
+        await this.#lookInto(look, name, [...way, path]);
+      } else if (found.isFile()) {
+        const { ino, size, mtimeMs, ctimeMs } = found;
+        files.push({ name, path, size, modifiedMs: mtimeMs, signs: `${name} ${ino} ${size} ${mtimeMs} ${ctimeMs}` });
+      } else throw new BundleRefused(`${name} is no plain file`);
     }
   }
 }

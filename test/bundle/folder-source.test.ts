@@ -87,6 +87,37 @@ describe('a bundle in a folder', () => {
     expect(await found(source)).toEqual({ 'data.json': '{"g":2}' });
   });
 
+  it('is a Kubernetes volume with subfolders, which are links as well', async () => {
+    await put('..2026_1/policies/data.json', '{"g":1}');
+    await put('..2026_1/policies/deep/er/data.json', '{"d":1}');
+    await put('..2026_1/policy.wasm', 'wasm');
+    await symlink('..2026_1', join(directory, '..data'));
+    await symlink('..data/policies', join(directory, 'policies'));
+    await symlink('..data/policy.wasm', join(directory, 'policy.wasm'));
+    expect(await found(sourceOf(directory))).toEqual({
+      'policies/data.json': '{"g":1}',
+      'policies/deep/er/data.json': '{"d":1}',
+      'policy.wasm': 'wasm',
+    });
+  });
+
+  it('B03 has an end, wherever its links lead', async () => {
+    await put('a/b/data.json', '{}');
+    await symlink('..', join(directory, 'a/b/up'));
+    await expect(sourceOf(directory).fetch(look)).rejects.toThrow('a/b/up leads back to a folder that it stands in');
+    await rm(join(directory, 'a/b/up'));
+    await symlink('.', join(directory, 'self'));
+    await expect(sourceOf(directory).fetch(look)).rejects.toThrow('self leads back');
+    await rm(join(directory, 'self'));
+    // Each level twice in the one above: a thousand million folders by thirty names.
+    for (let level = 1; level <= 30; level += 1) {
+      await mkdir(join(directory, `${level}`));
+      for (const twin of ['x', 'y']) await symlink(`../${level + 1}`, join(directory, `${level}/${twin}`));
+    }
+    await mkdir(join(directory, '31'));
+    await expect(sourceOf(directory, { membersMax: 1_000 }).fetch(look)).rejects.toThrow('more than 1000 files');
+  });
+
   it('B03 holds nothing from elsewhere, and nothing but files', async () => {
     await put('data.json', '{}');
     await symlink('/etc/hostname', join(directory, 'stolen'));
@@ -94,6 +125,9 @@ describe('a bundle in a folder', () => {
     await rm(join(directory, 'stolen'));
     await symlink('/dev/null', join(directory, 'nothing'));
     await expect(sourceOf(directory).fetch(look)).rejects.toThrow('nothing leads out');
+    await rm(join(directory, 'nothing'));
+    await symlink(tmpdir(), join(directory, 'everything'));
+    await expect(sourceOf(directory).fetch(look)).rejects.toThrow('everything leads out of the folder');
   });
 
   it('B02 has limits', async () => {
