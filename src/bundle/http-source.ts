@@ -79,14 +79,19 @@ export class HttpSource implements BundleSource {
 
   async #read(response: IncomingMessage, exchange: Exchange, isConditional: boolean): Promise<Fetched> {
     const { statusCode: status = 0, headers } = response;
-    if (status === 304 && isConditional) return { kind: 'unchanged', isHeld: true };
+    const type = headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
+    if (status === 304 && isConditional) {
+      // Without the header, as RFC 9110 section 15.4.5 would have it, it says nothing about the server either.
+      if (type !== undefined) this.#noteType(type);
+      return { kind: 'unchanged', isHeld: true };
+    }
     if (status !== 200) {
       this.#retryAfterMs = Math.max(0, Number(headers['retry-after']) || 0) * 1_000;
       throw new SourceFailed(`the server answered ${status}`, { httpStatus: status });
     }
-    const type = (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
-    if (notABundle.test(type)) throw new BundleRefused(`the server answered 200 with ${type}, which is no bundle`);
-    this.#longPolls = this.#options.longPollMs !== undefined && type === longPollType;
+    if (type !== undefined && notABundle.test(type))
+      throw new BundleRefused(`the server answered 200 with ${type}, which is no bundle`);
+    this.#noteType(type);
     const { bytesMax, clock } = this.#options;
     if (Number(headers['content-length'] ?? 0) > bytesMax)
       throw new BundleRefused(`the server announces ${headers['content-length']} bytes; at most ${bytesMax} are read`);
@@ -95,5 +100,10 @@ export class HttpSource implements BundleSource {
     const { bytes, digest } = growing.done();
     if (bytes.length === 0) throw new BundleRefused('the server answered 200 without a body');
     return { kind: 'bundle', bytes, digest, etag: headers.etag, currentAt: clock.now() };
+  }
+
+  /** A server that can hold a request open says so by the type of its answer. */
+  #noteType(type: string | undefined): void {
+    this.#longPolls = this.#options.longPollMs !== undefined && type === longPollType;
   }
 }

@@ -150,6 +150,32 @@ describe('a bundle server', () => {
     expect(requests[1]?.headers['prefer']).toBe('modes=snapshot,delta');
     expect(from.pauseMs({ outcome: 'new', failures: 0, tookMs: 5 })).toBe(90_000);
   });
+
+  it('says by a 304, too, whether it holds requests; one without a type says nothing', async () => {
+    const answers = [
+      { status: 200, type: 'application/gzip' },
+      { status: 304, type: undefined },
+      { status: 304, type: 'application/vnd.openpolicyagent.bundles' },
+      { status: 304, type: undefined },
+      { status: 304, type: 'application/gzip' },
+      { status: 304, type: undefined },
+    ];
+    const url = await serving((_, response) => {
+      const { status, type } = answers[requests.length - 1] ?? { status: 500, type: undefined };
+      response.writeHead(status, type === undefined ? {} : { 'Content-Type': type });
+      response.end(status === 200 ? bundle : undefined);
+    });
+    const from = source(url, { longPollMs: 30_000 });
+    for (const _ of answers) await from.fetch({ ...first, etags: ['"a"'] }, never);
+    expect(requests.map(({ headers }) => String(headers['prefer']).includes('wait=30'))).toEqual([
+      true,
+      false,
+      false,
+      true,
+      true,
+      false,
+    ]);
+  });
 });
 
 describe('B15 the pause after a failure', () => {
