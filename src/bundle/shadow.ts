@@ -31,7 +31,7 @@ export interface ShadowOptions {
   readonly flipped: (flip: Flip) => void;
   /**
    * `same`: it would answer the same; `dropped`: it could not keep up, or asks outside what nobody asked for the answer;
-   * `failed`: its thread ended meanwhile.
+   * `failed`: its thread ended meanwhile, or what it answered could not be judged.
    */
   readonly compared: (result: 'same' | 'flip' | 'dropped' | 'failed') => void;
   readonly timers: Timers;
@@ -88,7 +88,7 @@ export class Shadow {
     const { share, random, compared } = this.#options;
     const revision = this.#revision;
     if (revision === undefined || this.#isClosed || random() >= share) return;
-    const units = seen.input.length + unitsIn(seen.replies);
+    const units = unitsIn(seen);
     if (
       this.#worker === undefined ||
       this.#waiting.size >= waitingMax ||
@@ -177,20 +177,21 @@ export class Shadow {
         compared('same');
         return;
       }
-      compared('flip');
       const { decisionId, entrypoint } = seen;
       flipped({ decisionId, entrypoint, from: { ...from, revision: seen.revision }, to: { ...to, revision } });
+      compared('flip');
     } catch (cause) {
       // A fault in the comparison is a fault of ours, and no reason to stop answering.
+      compared('failed');
       log.error('a decision could not be compared with the shadow bundle’s', { cause });
     }
   }
 }
 
-/** What replies take in memory, about. */
-function unitsIn(replies: ReadonlyMap<string, Reply> | undefined): number {
-  if (replies === undefined) return 0;
-  let units = 0;
+/** What a decision that waits keeps in memory, about. */
+function unitsIn({ input, outcome, replies = new Map<string, Reply>() }: Seen): number {
+  let units = input.length;
+  if ('text' in outcome) units += outcome.text?.length ?? 0;
   for (const [key, reply] of replies) units += key.length + (reply.kind === 'response' ? reply.body.length : 0) + 1_024;
   return units;
 }

@@ -187,6 +187,18 @@ describe('B13 a shadow that fails', () => {
     expect(results.at(-1)).toBe('dropped');
   });
 
+  it('has room for eight mebibytes of answers that wait to be compared, and no more', async () => {
+    shadow.use(await imageOf(await listed()), shadowed);
+    const outcome = { text: JSON.stringify({ effect: 'deny', labels: { large: 'x'.repeat(1_000_000) } }) };
+    for (let index = 0; index < 20; index += 1) shadow.see(seen(`${index}`, 'deny', { outcome }));
+    expect(results).toEqual(Array.from({ length: 12 }, () => 'dropped'));
+    await eventually(() => results.length === 20);
+    // What has been compared makes room again.
+    shadow.see(seen('later', 'deny', { outcome }));
+    await eventually(() => results.length === 21);
+    expect(results.slice(12)).toEqual(Array.from({ length: 9 }, () => 'same'));
+  });
+
   it('spends its own budget', async () => {
     shadow.use(await imageOf(await compilePolicy('hostile', ['authz/decision'])), shadowed);
     const input = JSON.stringify({ action: { name: 'hoard' }, context: { n: 1e12 } });
@@ -236,5 +248,19 @@ describe('B13 a shadow that fails', () => {
     shadow.use(await imageOf(await listed()), shadowed);
     shadow.see(seen('a', 'allow'));
     await eventually(() => log.of('error').length === 1);
+    expect(results).toEqual(['failed']);
+  });
+
+  it('never lets a fault of whoever is told of a flip out, and counts one result for each decision', async () => {
+    await shadow.close();
+    shadow = shadowWith({
+      flipped: () => {
+        throw new Error('out of order');
+      },
+    });
+    shadow.use(await imageOf(await listed()), shadowed);
+    shadow.see(seen('a', 'allow'));
+    await eventually(() => log.of('error').length === 1);
+    expect(results).toEqual(['failed']);
   });
 });
