@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { readArchive } from '../bundle/read-archive.ts';
+import { manifestFile } from '../bundle/read-manifest.ts';
+import { samplesFile } from '../bundle/read-samples.ts';
 import { canonicalJson, isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json.ts';
 import { AuthorFault } from './author-fault.ts';
 import { type Checked, type Compiler, checkPolicies } from './check-policies.ts';
@@ -65,7 +67,7 @@ export async function compileBundle(
   temporaryDirectory: string,
 ): Promise<{ readonly bytes: Uint8Array; readonly revision: string }> {
   if (linted.entrypoints.length === 0) throw new AuthorFault(['no rule is annotated with `entrypoint: true`']);
-  return packed(await compiled(sources, linted, compiler, temporaryDirectory), name);
+  return packed(await compiled(sources, linted, compiler, temporaryDirectory), sources.samples, name);
 }
 
 /** What `opa build` makes of the sources that are served, in a copy that holds nothing else. */
@@ -82,7 +84,7 @@ async function compiled(
       await mkdir(dirname(join(staged, name)), { recursive: true });
       await copyFile(join(sources.directory, name), join(staged, name));
     }
-    await writeFile(join(staged, '.manifest'), canonicalJson(manifestOf(sources, linted)));
+    await writeFile(join(staged, manifestFile), canonicalJson(manifestOf(sources, linted)));
     const output = join(workplace, 'bundle.tar.gz');
     const entrypoints = linted.entrypoints.flatMap((entrypoint) => ['--entrypoint', entrypoint]);
     const args = ['build', '--target', 'wasm', '--bundle', '.', ...entrypoints, '--output', output];
@@ -96,13 +98,18 @@ async function compiled(
 
 /** The author's own manifest where there is one; what the sidecar reads of a bundle's policies is written into it. */
 function manifestOf(sources: Sources, linted: Linted): JsonObject {
-  const own = sources.manifest === undefined ? {} : (JSON.parse(sources.manifest) as JsonValue);
-  if (!isJsonObject(own)) throw new AuthorFault([`${join(sources.directory, '.manifest')} is no object`]);
-  const metadata = member(own, 'metadata');
+  const objectAt = (what: string, value: JsonValue | undefined): JsonObject => {
+    if (value === undefined) return {};
+    if (!isJsonObject(value)) throw new AuthorFault([`${join(sources.directory, manifestFile)}: ${what} is no object`]);
+    return value;
+  };
+  const own = objectAt('it', sources.manifest === undefined ? undefined : (JSON.parse(sources.manifest) as JsonValue));
+  const metadata = objectAt('metadata', member(own, 'metadata'));
+  const postern = objectAt('metadata.postern', member(metadata, 'postern'));
   return {
     ...own,
     roots: member(own, 'roots') ?? rootsOf(sources),
-    metadata: { ...(isJsonObject(metadata) && metadata), postern: { policies: linted.policies } },
+    metadata: { ...metadata, postern: { ...postern, policies: linted.policies } },
   };
 }
 
@@ -113,25 +120,27 @@ function rootsOf({ modules, data }: Sources): readonly string[] {
 }
 
 /**
- * The compiled module, the data and the manifest; not the Rego, from which OPA has taken the entrypoints' rules, so that
+ * The compiled module, the data, the samples and the manifest; not the Rego, from which OPA has taken the entrypoints' rules, so that
  * it says less than the policies do. The revision is the hash of what is served: one revision is never two bundles, and
  * a change to tests alone is no other revision.
  */
 async function packed(
   files: ReadonlyMap<string, Buffer>,
+  samples: string | undefined,
   name: string,
 ): Promise<{ readonly bytes: Uint8Array; readonly revision: string }> {
-  const manifest = JSON.parse(read(files, '.manifest').toString('utf8')) as JsonObject;
+  const manifest = JSON.parse(read(files, manifestFile).toString('utf8')) as JsonObject;
   const { revision: _, ...unnamed } = manifest;
   const served = new Map([
     ['data.json', read(files, 'data.json')],
     ['policy.wasm', read(files, 'policy.wasm')],
+    ...(samples === undefined ? [] : [[samplesFile, Buffer.from(samples)] as const]),
   ]);
   const hash = createHash('sha256').update(canonicalJson(unnamed));
   for (const [file, bytes] of served) hash.update(`\n${file} ${bytes.length}\n`).update(bytes);
   const revision = `${name}-${hash.digest('hex').slice(0, 12)}`;
   const head = Buffer.from(`${canonicalJson({ ...unnamed, revision })}\n`);
-  return { bytes: await packBundle(new Map([['.manifest', head], ...served])), revision };
+  return { bytes: await packBundle(new Map([[manifestFile, head], ...served])), revision };
 }
 
 function read(files: ReadonlyMap<string, Buffer>, name: string): Buffer {

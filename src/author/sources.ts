@@ -1,5 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { jsonTextOf } from '../bundle/json-text.ts';
+import { manifestFile } from '../bundle/read-manifest.ts';
+import { samplesFile } from '../bundle/read-samples.ts';
+import { BundleRefused } from '../domain/errors.ts';
 import { AuthorFault } from './author-fault.ts';
 
 /** What a directory of policies holds, by path below it, e.g. `policies/deploy/policy.rego`. */
@@ -11,8 +15,10 @@ export interface Sources {
   readonly data: readonly string[];
   /** Rego that does not go into it: tests. */
   readonly tests: readonly string[];
-  /** The manifest that the author wrote, if there is one. */
+  /** The manifest that the author wrote, JSON, if there is one. */
   readonly manifest: string | undefined;
+  /** Requests and the answers that the bundle has to give to them, JSON, if there are any. */
+  readonly samples: string | undefined;
 }
 
 /** What stands there is for tests alone. */
@@ -24,21 +30,40 @@ export async function readSources(directory: string): Promise<Sources> {
   const served = files.filter((name) => !name.startsWith(`${testingDirectory}/`));
   const modules = served.filter((name) => name.endsWith('.rego') && !name.endsWith('_test.rego'));
   const data = served.filter((name) => /(^|\/)data\.(json|ya?ml)$/.test(name));
-  const stray = served.filter((name) => /\.(json|ya?ml)$/.test(name) && !data.includes(name));
+  const stray = served.filter((name) => /\.(json|ya?ml)$/.test(name) && !data.includes(name) && !isSamples(name));
   if (stray.length > 0) {
     // A test would see them, since OPA loads every such file for tests, and the bundle would not hold them.
     throw new AuthorFault(
       stray.map((name) => `${join(directory, name)}: data of a bundle is named data.json or data.yaml`),
     );
   }
+  // OPA is told by its name alone that it is no data for tests.
+  const astray = files.filter((name) => isSamples(name) && name !== samplesFile);
+  if (astray.length > 0)
+    throw new AuthorFault(astray.map((name) => `${join(directory, name)}: ${samplesFile} stands at the top`));
   if (modules.length === 0) throw new AuthorFault([`${directory} holds no Rego to build`]);
   return {
     directory,
     modules,
     data,
     tests: files.filter((name) => name.endsWith('.rego') && !modules.includes(name)),
-    manifest: files.includes('.manifest') ? await readFile(join(directory, '.manifest'), 'utf8') : undefined,
+    manifest: files.includes(manifestFile) ? await documentIn(join(directory, manifestFile)) : undefined,
+    samples: files.includes(samplesFile) ? await documentIn(join(directory, samplesFile)) : undefined,
   };
+}
+
+function isSamples(name: string): boolean {
+  return basename(name) === samplesFile;
+}
+
+async function documentIn(path: string): Promise<string> {
+  try {
+    return jsonTextOf(await readFile(path), path);
+  } catch (cause) {
+    // Half of it, if it was saved at this moment.
+    if (cause instanceof BundleRefused) throw new AuthorFault([cause.message], { cause });
+    throw cause;
+  }
 }
 
 async function filesBelow(directory: string, below: string): Promise<readonly string[]> {

@@ -1,9 +1,11 @@
 import { AuthorFault } from '../author/author-fault.ts';
-import { readBundle } from '../bundle/read-bundle.ts';
+import { type Prepared, prepare } from '../bundle/prepare.ts';
+import type { SigningRule } from '../bundle/verify-signature.ts';
+import { bundleRevision } from '../domain/bundle.ts';
 import { isDecisionEntrypoint } from '../domain/decision.ts';
 import { asSidecarError, BundleRefused } from '../domain/errors.ts';
 import { type OutsideBuiltin, outsideBuiltins } from '../domain/outside.ts';
-import { PolicyModule } from '../evaluate/policy-module.ts';
+import { type PolicyLimits, PolicyModule } from '../evaluate/policy-module.ts';
 import { UsageFault } from './arguments.ts';
 import type { CliEffects } from './effects.ts';
 
@@ -13,6 +15,7 @@ const archiveLimits = { inflatedBytes: 1024 * 1024 * 1024, members: 10_000 };
 
 export interface Built {
   readonly bytes: Uint8Array;
+  readonly revision: string;
   readonly entrypoints: readonly string[];
 }
 
@@ -27,25 +30,45 @@ export function allowedBuiltins(names: readonly string[] = []): readonly Outside
   return outsideBuiltins.filter((name) => names.includes(name));
 }
 
+/** What a sidecar asks unless it is configured otherwise, and what samples are for that name no entrypoint. */
+const usualEntrypoint = 'authz/decision';
+const unsigned: SigningRule = { required: false, keys: [], scope: undefined };
+
 /**
- * Opens the bundle as the sidecar would, and asks every decision with an input that holds nothing: nobody who is unknown
- * may do anything anywhere, whatever else a policy says.
+ * Opens the bundle and asks its samples as the sidecar would, and every decision with an input that holds nothing: nobody
+ * who is unknown may do anything anywhere, whatever else a policy says.
  *
  * @param outside builtins that the sidecar will allow; nobody is asked here
  * @throws AuthorFault
  */
 export async function tryBundle(
-  { bytes, entrypoints }: Built,
+  { bytes, revision, entrypoints }: Built,
   outside: readonly OutsideBuiltin[],
   effects: CliEffects,
 ): Promise<void> {
-  const policy = await loaded(bytes, outside, effects);
-  for (const entrypoint of entrypoints.filter(isDecisionEntrypoint)) {
-    const answer: unknown = JSON.parse(answerOf(policy, entrypoint, effects) ?? '{"effect":"deny"}');
+  const { clock, threadCpuMs } = effects;
+  const limits = { ...trialLimits, outside, monotonicMs: () => clock.monotonicMs(), threadCpuMs };
+  const [first = usualEntrypoint] = entrypoints;
+  const entrypoint = entrypoints.includes(usualEntrypoint) ? usualEntrypoint : first;
+  const { image } = await prepared(bytes, entrypoint, limits);
+  const policy = await PolicyModule.of(image, bundleRevision(revision), limits);
+  for (const decision of entrypoints.filter(isDecisionEntrypoint)) {
+    const answer: unknown = JSON.parse(answerOf(policy, decision, effects) ?? '{"effect":"deny"}');
     const effect = typeof answer === 'object' && answer !== null && 'effect' in answer ? answer.effect : undefined;
     if (effect === 'allow' || effect === 'constrain') {
-      throw new AuthorFault([`${entrypoint} gives ${effect} to an input that holds nothing at all`]);
+      throw new AuthorFault([`${decision} gives ${effect} to an input that holds nothing at all`]);
     }
+  }
+}
+
+async function prepared(bytes: Uint8Array, entrypoint: string, policy: PolicyLimits): Promise<Prepared> {
+  const bundles = [{ name: 'bundle', snapshot: bytes, deltas: [], signing: unsigned }];
+  const trial = { entrypoint, entrypointsBefore: [] };
+  try {
+    return await prepare({ bundles, changed: 0, base: undefined, trial }, { archive: archiveLimits, policy });
+  } catch (cause) {
+    if (cause instanceof BundleRefused) throw new AuthorFault([`the bundle would be refused: ${cause.message}`]);
+    throw cause;
   }
 }
 
@@ -55,20 +78,6 @@ function answerOf(policy: PolicyModule, entrypoint: string, { clock }: CliEffect
   } catch (cause) {
     // Closed, because nobody outside is asked here.
     if (asSidecarError(cause).code === 'outside_unavailable') return undefined;
-    throw cause;
-  }
-}
-
-async function loaded(
-  bytes: Uint8Array,
-  outside: readonly OutsideBuiltin[],
-  { clock, threadCpuMs }: CliEffects,
-): Promise<PolicyModule> {
-  const limits = { ...trialLimits, outside, monotonicMs: () => clock.monotonicMs(), threadCpuMs };
-  try {
-    return await PolicyModule.load(await readBundle(bytes, archiveLimits), limits);
-  } catch (cause) {
-    if (cause instanceof BundleRefused) throw new AuthorFault([`the bundle would be refused: ${cause.message}`]);
     throw cause;
   }
 }

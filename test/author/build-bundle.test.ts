@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { AuthorFault } from '../../src/author/author-fault.ts';
 import { type BuiltBundle, buildBundle } from '../../src/author/build-bundle.ts';
-import { readBundle } from '../../src/bundle/read-bundle.ts';
+import { readArchive } from '../../src/bundle/read-archive.ts';
+import { readBundle, readContents } from '../../src/bundle/read-bundle.ts';
+import type { JsonObject } from '../../src/domain/json.ts';
 import { opaMs, realOpa } from '../support/opa.ts';
 import { policyDirectory, repository, soundData, soundPolicy, soundTest } from './policy-files.ts';
 
@@ -117,6 +119,32 @@ describe('a build', () => {
     });
   });
 
+  it('keeps what its author says of it in metadata.postern, but for the policies, which are what they are', async () => {
+    const own = {
+      sequence: 7,
+      retired: ['policies/old/decision'],
+      samples: [{ name: 'a' }],
+      policies: { mine: ['x'] },
+    };
+    const { bytes } = await build({ ...sound, '.manifest': JSON.stringify({ metadata: { postern: own } }) });
+    const manifest = JSON.parse(String((await readArchive(bytes, limits)).get('.manifest'))) as JsonObject;
+    expect(manifest['metadata']).toEqual({
+      postern: { ...own, policies: { printing: ['device_fresh', 'owner'] } },
+    });
+    const read = await readContents(bytes, limits, { required: false, keys: [], scope: undefined });
+    expect(read).toMatchObject({ sequence: 7, samples: [{ name: 'a' }], policy: { retired: own.retired } });
+  });
+
+  it('holds its samples as they are written, the same bytes each time, and is another revision with them', async () => {
+    const samples = '[\n  { "name": "big", "input": { "n": 9007199254740993, "f": 1.50 }, "expect": {} }\n]\n';
+    const built = await build({ ...sound, 'samples.json': samples });
+    expect(String((await readArchive(built.bytes, limits)).get('samples.json'))).toBe(samples);
+    const again = await build({ ...sound, 'samples.json': samples });
+    expect(Buffer.from(again.bytes).equals(built.bytes)).toBe(true);
+    expect(built.revision).not.toBe((await build(sound)).revision);
+    expect(built.revision).not.toBe((await build({ ...sound, 'samples.json': '[]' })).revision);
+  });
+
   it('leaves nothing behind', async () => {
     const temporaryDirectory = mkdtempSync(join(tmpdir(), 'postern-left-'));
     made.push(temporaryDirectory);
@@ -187,6 +215,27 @@ describe('nothing is built', () => {
     expect(await faultsOf(build({ ...sound, 'policies/printing/owners.json': '{}' }))).toEqual([
       expect.stringMatching(/owners\.json: data of a bundle is named data\.json or data\.yaml$/),
     ]);
+  });
+
+  it('from samples where no bundle has them, and tests would miss a file of theirs', async () => {
+    for (const name of ['policies/samples.json', 'testing/samples.json'])
+      expect(await faultsOf(build({ ...sound, [name]: '[]' }))).toEqual([
+        expect.stringMatching(/samples\.json: samples\.json stands at the top$/),
+      ]);
+  });
+
+  it.each([
+    ['.manifest', '{"metadata": ', 'is not one JSON document: character 14'],
+    ['.manifest', '', 'is not one JSON document: character 1'],
+    ['.manifest', '{"roots": [], "roots": []}', 'a member stands twice'],
+    ['.manifest', '{"metadata": []}', '.manifest: metadata is no object'],
+    ['.manifest', '{"metadata": {"postern": 1}}', '.manifest: metadata.postern is no object'],
+    ['samples.json', '[{"name": "a"', 'is not one JSON document: character 14'],
+  ])('from a file that is half written, or means nothing: %s %s', async (name, text, message) => {
+    const directory = directoryOf({ ...sound, [name]: text });
+    const [fault] = await faultsOf(buildAt(directory));
+    expect(fault).toContain(join(directory, name));
+    expect(fault).toContain(message);
   });
 
   it('from a link, which the compiler would follow out of what was checked', async () => {

@@ -146,6 +146,18 @@ describe('postern dev beside a sidecar that serves its bundle', () => {
     await dev.says('database_access/policy.rego: not formatted', from);
   }, 120_000);
 
+  it('names a manifest that is half written, and the bundle before serves on', async () => {
+    const manifest = join(place, 'rego/.manifest');
+    const [from, before] = [dev.output.length, readFileSync(join(place, 'bundles/mine.tar.gz'))];
+    writeFileSync(manifest, '{"metadata": ');
+    expect(await dev.says('the bundle before serves on', from)).toContain('rego/.manifest: the file is not one JSON');
+    expect(readFileSync(join(place, 'bundles/mine.tar.gz'))).toEqual(before);
+    const mended = dev.output.length;
+    writeFileSync(manifest, '{"metadata": {"postern": {"sequence": 2}}}');
+    await dev.says('written, ', mended);
+    rmSync(manifest);
+  }, 120_000);
+
   it('outlives the directory going away, as in a checkout', async () => {
     const from = dev.output.length;
     renameSync(join(place, 'rego'), join(place, 'away'));

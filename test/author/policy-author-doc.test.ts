@@ -1,4 +1,5 @@
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -8,14 +9,19 @@ import { lintRules } from '../../src/author/lint/finding.ts';
 import { lint } from '../../src/author/lint/lint.ts';
 import { optionNames } from '../../src/author/lint/requirements.ts';
 import { parseModule } from '../../src/author/rego-ast.ts';
-import { readBundle } from '../../src/bundle/read-bundle.ts';
+import { prepare } from '../../src/bundle/prepare.ts';
+import { readBundle, readContents } from '../../src/bundle/read-bundle.ts';
+import { tryBundle } from '../../src/cli/try-bundle.ts';
 import { decide } from '../../src/decide/decide.ts';
+import { bundleRevision } from '../../src/domain/bundle.ts';
 import { effectOf } from '../../src/domain/decision.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { epochMs } from '../../src/domain/time.ts';
 import { eventRulesOf } from '../../src/evaluate/event-rules.ts';
 import { PolicyModule } from '../../src/evaluate/policy-module.ts';
 import { screened } from '../../src/record/screen.ts';
+import { deltaBundle, signingPair } from '../bundle/archives.ts';
+import { fakeEffects } from '../cli/fake-effects.ts';
 import { opaMs, realOpa } from '../support/opa.ts';
 import { patientLimits } from '../support/patient-limits.ts';
 import { repository } from './policy-files.ts';
@@ -41,8 +47,11 @@ function firstColumn(after: string): readonly string[] {
   return table.flatMap((line) => [...(line.split('|')[1] ?? '').matchAll(/`([a-z_]+)/g)].map(([, name = '']) => name));
 }
 
+const limits = { inflatedBytes: 100_000_000, members: 1000 };
+const unsigned = { required: false, keys: [], scope: undefined };
+
 async function policyOf({ bytes }: BuiltBundle): Promise<PolicyModule> {
-  const bundle = await readBundle(bytes, { inflatedBytes: 100_000_000, members: 1000 });
+  const bundle = await readBundle(bytes, limits);
   return PolicyModule.load(bundle, { ...patientLimits, memoryPages: 4096, resultBytes: 1_048_576 });
 }
 
@@ -59,7 +68,7 @@ describe('the new policy of docs/policy-author.md', () => {
     const rego = join(directory, 'rego');
     cpSync(join(repository, 'rego'), rego, { recursive: true });
     const files = blocks.filter(({ words }) => words[0]?.startsWith('rego/') === true);
-    expect(files.map(({ words }) => words[0])).toHaveLength(3);
+    expect(files.map(({ words }) => words[0])).toHaveLength(5);
     for (const { words, body } of files) {
       const path = join(directory, words[0] ?? '');
       mkdirSync(dirname(path), { recursive: true });
@@ -82,6 +91,56 @@ describe('the new policy of docs/policy-author.md', () => {
   it('builds as it stands there, its tests with it, and needs no edit anywhere else', () => {
     expect(built.policies['invoice_payment']).toHaveLength(5);
     expect(built.entrypoints).toContain('policies/invoice_payment/decision');
+  });
+
+  it('answers its samples as they say, and is what its manifest says', async () => {
+    const { effects } = fakeEffects();
+    await expect(tryBundle(built, [], effects)).resolves.toBeUndefined();
+    const contents = await readContents(built.bytes, limits, unsigned);
+    expect(contents).toMatchObject({
+      sequence: 12,
+      policy: { retired: ['policies/petty_cash/decision'] },
+      samples: [{ name: 'nobody pays in another name', expect: { effect: 'deny', policy: 'invoice_payment' } }],
+    });
+  });
+
+  it('is signed by the page’s commands, samples and all', async () => {
+    const { algorithm, publicKey, privatePem } = signingPair('ES256');
+    const place = join(directory, 'release');
+    mkdirSync(join(place, 'bundles'), { recursive: true });
+    mkdirSync(join(place, 'bin'));
+    symlinkSync(opa.path, join(place, 'bin/opa'));
+    writeFileSync(join(place, 'release.pem'), privatePem);
+    writeFileSync(join(place, 'bundles/mine.tar.gz'), built.bytes);
+    const [script] = blocks.filter(({ words }) => words[0] === 'signing');
+    const env = { ...process.env, PATH: `${join(place, 'bin')}:${process.env['PATH']}` };
+    execFileSync('bash', ['-euc', script?.body ?? 'exit 1'], { cwd: place, env });
+    const signed = readFileSync(join(place, 'bundles/mine-signed.tar.gz'));
+    const rule = { required: true, keys: [{ id: 'release', algorithm, key: publicKey }], scope: undefined };
+    expect(await readContents(signed, limits, rule)).toMatchObject({ revision: built.revision, samples: [{}] });
+    await expect(readContents(built.bytes, limits, rule)).rejects.toThrow('not signed');
+  });
+
+  it('takes the delta of the page, and its samples hold', async () => {
+    const [delta] = blocks.filter(({ words }) => words[0] === 'delta');
+    const { data } = JSON.parse(delta?.body ?? '') as { readonly data: readonly unknown[] };
+    const job = { changed: 0, trial: { entrypoint: 'authz/decision', entrypointsBefore: [] } };
+    const of = (snapshot: Uint8Array) => [{ name: 'doc', snapshot, deltas: [], signing: unsigned }];
+    const trial = { archive: limits, policy: { ...patientLimits, memoryPages: 4096, resultBytes: 1_048_576 } };
+    const { image, facts, samples } = await prepare({ ...job, bundles: of(built.bytes), base: undefined }, trial);
+    const [before] = facts;
+    if (before === undefined) throw new Error('nothing was prepared');
+    const changes = deltaBundle(data, { revision: 'doc-2', roots: before.roots });
+    const after = await prepare({ ...job, bundles: of(changes), base: { image, facts: before, samples } }, trial);
+    expect(after).toMatchObject({ kind: 'delta', facts: [{ revision: 'doc-2' }], samples: [{}] });
+    const policy = await PolicyModule.of(after.image, bundleRevision('doc-2'), trial.policy);
+    const vetted = (payee: string): readonly unknown[] => {
+      const asked = { resource: { type: 'invoice' }, context: { payee } };
+      const answer = policy.evaluate('policies/invoice_payment/decision', JSON.stringify(asked)) ?? '';
+      return (JSON.parse(answer) as { readonly met: readonly unknown[] }).met;
+    };
+    expect(vetted('acme-water')).toContain('payee_vetted');
+    expect(vetted('acme-gas')).not.toContain('payee_vetted');
   });
 
   it('keeps of an event what the page’s mask lets it keep', async () => {

@@ -98,6 +98,27 @@ decision := {"effect": "${effect}", "constraints": {"read_only": true}}
     60_000,
   );
 
+  it('asks the samples of the bundle, and writes none that answers otherwise', async () => {
+    const sample = { name: 'nobody', entrypoint: 'policies/printing/decision', input: {}, expect: { effect: 'deny' } };
+    const right = await run({ ...sound, 'samples.json': JSON.stringify([sample]) });
+    expect([right.code, right.err]).toEqual([0, '']);
+    rmSync(join(output, 'bundles'), { recursive: true });
+    const wrong = { ...sample, expect: { effect: 'allow' } };
+    const manifest = JSON.stringify({ metadata: { postern: { samples: [wrong] } } });
+    for (const files of [{ 'samples.json': JSON.stringify([sample, wrong]) }, { '.manifest': manifest }]) {
+      const { code, err } = await run({ ...sound, ...files });
+      expect(code).toBe(1);
+      expect(err).toMatch(/would be refused: the sample "nobody" is answered .* and \{"effect":"allow"\} is expected/);
+      expect(existsSync(join(output, 'bundles'))).toBe(false);
+    }
+  }, 120_000);
+
+  it('says which file is half written, and writes nothing', async () => {
+    const { code, err, out } = await run({ ...sound, '.manifest': '{"metadata": ' });
+    expect([code, out]).toEqual([1, '']);
+    expect(err).toMatch(/\/\.manifest: the file is not one JSON document: .*\npostern build: nothing was written\n$/);
+  });
+
   it('refuses a builtin that the sidecar would refuse', async () => {
     const asking = soundPolicy.replace(
       'met contains "owner" if input',
