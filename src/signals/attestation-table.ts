@@ -42,6 +42,7 @@ export class AttestationTable implements AttestationKeeper {
     this.#keyPrints = new Map(options.keys.map(({ id, publicKey }) => [id, printOf(publicKey)]));
     this.collection = new Collection<Kept>({
       kind: 'attestation',
+      groupsOf: (kept) => (this.#isTrusted(kept) ? [kept.attestation.digest] : []),
       encode: encodeKept,
       decode: decodeKept,
       changed: (key, before, after) => this.#index(key, before, after),
@@ -81,21 +82,32 @@ export class AttestationTable implements AttestationKeeper {
   }
 
   #take(tx: Transaction, attestation: Attestation): Attestation {
-    const kept: Kept = { attestation, keyPrint: this.#keyPrints.get(attestation.keyId) ?? '' };
+    const kept = this.#keptOf(attestation);
     const key = keyOf(kept);
     // The same word again keeps its first day: sending it anew must not make it younger.
     const before = this.collection.getIn(tx, key);
     if (before !== undefined) return before.attestation;
     this.collection.setIn(tx, key, kept);
-    const [oldestOfDigest, ...others] = this.of(attestation.digest);
-    if (oldestOfDigest !== undefined && others.length + 1 >= perDigestMax) {
-      this.collection.removeIn(tx, keyOf({ ...kept, attestation: oldestOfDigest }));
+    const { digest } = attestation;
+    const ofDigest = this.of(digest).map((one) => keyOf(this.#keptOf(one)));
+    for (const oldest of this.#keysIn(tx, ofDigest)) {
+      if (this.collection.countIn(tx, digest) <= perDigestMax) break;
+      if (this.collection.getIn(tx, oldest)?.attestation.digest === digest) this.collection.removeIn(tx, oldest);
     }
-    for (const oldest of this.#order) {
+    for (const oldest of this.#keysIn(tx, this.#order)) {
       if (this.collection.sizeIn(tx) <= this.#options.attestationsMax) break;
-      if (this.collection.getIn(tx, oldest) !== undefined) this.collection.removeIn(tx, oldest);
+      this.collection.removeIn(tx, oldest);
     }
     return attestation;
+  }
+
+  /**
+   * Keys of what there would be, the one kept longest first: of those that are stored, and of those that are about to
+   * be. Stored ones alone will not do: all that is attached at once would find the same one to be the oldest.
+   */
+  *#keysIn(tx: Transaction, stored: Iterable<string>): IterableIterator<string> {
+    for (const key of stored) if (this.collection.getIn(tx, key) === this.collection.get(key)) yield key;
+    yield* this.collection.setKeysIn(tx);
   }
 
   #index(key: string, before: Kept | undefined, after: Kept | undefined): void {
@@ -111,6 +123,11 @@ export class AttestationTable implements AttestationKeeper {
     if (!this.#isTrusted(after)) return;
     const { digest } = after.attestation;
     this.#byDigest.set(digest, [...this.of(digest), after.attestation]);
+  }
+
+  /** As it is kept while its key is trusted. */
+  #keptOf(attestation: Attestation): Kept {
+    return { attestation, keyPrint: this.#keyPrints.get(attestation.keyId) ?? '' };
   }
 
   /** The configuration may have changed since: a key that is gone, or may say less, takes its words with it. */

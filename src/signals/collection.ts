@@ -86,6 +86,14 @@ export class Collection<T> implements Participant {
     return tx === undefined ? this.size : this.sizeIn(tx.batch) + (this.#staged.get(tx)?.growth ?? 0);
   }
 
+  /** Keys of records that are set and not stored yet, the one set longest ago first. */
+  *setKeysIn(tx: Transaction): IterableIterator<string> {
+    for (const staged of [tx.batch, tx]) {
+      if (staged === undefined) continue;
+      for (const [key] of this.#recordsOf(staged)) if (this.#storedIn(tx, key) !== undefined) yield key;
+    }
+  }
+
   growth(tx: Transaction): number {
     let bytes = 0;
     for (const [key, stored] of this.#recordsOf(tx)) {
@@ -179,6 +187,7 @@ export class Collection<T> implements Participant {
     const before = this.#storedIn(tx, key);
     staged.growth += Number(after !== undefined) - Number(before !== undefined);
     this.#recount(staged.counts, before, after);
+    staged.records.delete(key); // to its place in the order of setKeysIn
     staged.records.set(key, after);
   }
 

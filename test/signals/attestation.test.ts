@@ -2,6 +2,7 @@ import { constants, createPublicKey, createSecretKey, generateKeyPairSync, sign,
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import type { JsonObject, JsonValue } from '../../src/domain/json.ts';
+import { recordKey } from '../../src/signals/record-key.ts';
 import {
   attestationKeyFault,
   preAuthenticationEncoding,
@@ -289,13 +290,13 @@ describe('attestations that are kept', () => {
     caps,
     attestations: { keys: signers.map(({ key }) => key), parseJson },
   });
-  const about = (letters: string, finishedOn = '2026-11-02T09:58:00Z') =>
+  const about = (letters: string, finishedOn = '2026-11-02T09:58:00Z', by = one) =>
     envelope(
       statement({
         subject: [...letters].map((letter) => ({ digest: { sha256: letter.repeat(64) } })),
         predicate: predicate({ details: { builder: { id: builder }, metadata: { finishedOn } } }),
       }),
-      one,
+      by,
     );
   const sha = (letter: string): string => `sha256:${letter.repeat(64)}`;
 
@@ -347,6 +348,40 @@ describe('attestations that are kept', () => {
     const kept = stores.attestations.of(sha('a'));
     expect(kept).toHaveLength(32);
     expect(kept.at(-1)?.finishedAt).toBe(Date.parse('2026-11-02T09:58:39Z'));
+  });
+
+  it('are bounded for one artifact when many come at once, by whichever keys, and the newest stay', async () => {
+    const other = signer('other');
+    const stores = await testStores({ ...withKeys(one, other), caps: { ...caps, attestations: 100 } });
+    const minute = (index: number): string => `2026-11-02T09:${String(index).padStart(2, '0')}:00Z`;
+    const attach = (index: number): Promise<unknown> =>
+      stores.attestations.attach(about('a', minute(index), index % 2 === 0 ? one : other));
+    const finished = (): (number | undefined)[] => stores.attestations.of(sha('a')).map((kept) => kept.finishedAt);
+    const expected = (first: number, last: number): number[] =>
+      Array.from({ length: last - first + 1 }, (_, index) => Date.parse(minute(first + index)));
+    for (let index = 0; index < 5; index += 1) await attach(index);
+    await Promise.all(Array.from({ length: 40 }, (_, index) => attach(5 + index)));
+    expect(finished()).toEqual(expected(13, 44));
+    await Promise.all([attach(45), attach(13), attach(46)]);
+    expect(finished()).toEqual([...expected(16, 45), ...expected(13, 13), ...expected(46, 46)]);
+    expect(stores.attestations.count).toBe(32);
+  });
+
+  it('go back under the cap with the next one where an older version kept more', async () => {
+    const disk = new MemoryDisk();
+    const wide = { ...withKeys(one), caps: { ...caps, attestations: 100 } };
+    const stores = await testStores(wide, new FakeClock(), disk);
+    await stores.attestations.attach(about('a'));
+    const [text = ''] = disk.records.values();
+    for (let finishedAt = 0; finishedAt < 50; finishedAt += 1) {
+      const kept = { ...JSON.parse(text), finished_at: finishedAt };
+      const parts = [kept.type, kept.builder, kept.build_type, kept.digest, kept.key_print, kept.source_repository];
+      disk.records.set(recordKey('attestation', [...parts, String(finishedAt)]), JSON.stringify(kept));
+    }
+    const restarted = await stores.restart();
+    expect(restarted.attestations.of(sha('a'))).toHaveLength(51);
+    await restarted.attestations.attach(about('a', '2026-11-02T09:59:00Z'));
+    expect(restarted.attestations.of(sha('a'))).toHaveLength(32);
   });
 
   it('count no longer when their key is gone, is another key of that name, or may say less', async () => {
