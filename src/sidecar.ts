@@ -21,7 +21,7 @@ import { closeServer } from './listen/close-server.ts';
 import { DecisionListener, type ListenerLimits } from './listen/decision-listener.ts';
 import { openBundles } from './open-bundles.ts';
 import { Asker } from './outside/asker.ts';
-import { parseJson } from './receive/parse-json.ts';
+import { parseJson, parseJsonRounding } from './receive/parse-json.ts';
 import { eventWriter } from './record/decision-event.ts';
 import { DecisionLog } from './record/decision-log.ts';
 import type { OperationalLog } from './record/log.ts';
@@ -61,7 +61,7 @@ const archiveLimits = { inflatedBytes: 1_073_741_824, members: 10_000 };
 /** A larger result is no decision. */
 const resultBytesMax = 1_048_576;
 const wasmPageBytes = 65_536;
-/** For documents that are read as values: control requests and attestations. */
+/** For statements inside attestations. */
 const jsonLimits = { depthMax: 64 };
 /** In challenges: RFC 9110 section 11.5. */
 const realm = 'postern';
@@ -445,7 +445,7 @@ async function openStoresOf({ store, attestations }: Config, effects: Effects, m
       keys: await readAttestationKeys(
         attestations.keys.map(({ build_types: buildTypes, ...key }) => ({ ...key, buildTypes })),
       ),
-      parseJson: (text) => parseJson(text, jsonLimits),
+      parseJson: (text) => parseJsonRounding(text, jsonLimits),
     },
     clock,
     log,

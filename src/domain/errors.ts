@@ -18,7 +18,7 @@ const refusals = {
   body_too_deep: 'the body is nested too deeply',
   body_not_object: 'the body must be a JSON object',
   member_repeated: 'a member stands twice in one object',
-  number_out_of_range: 'a number is too large to be represented',
+  number_out_of_range: 'a number is too large, or has more digits than can be kept',
   text_not_unicode: 'a string holds half a surrogate pair',
   member_missing: 'a required member is missing',
   member_invalid: 'a member has the wrong type or form',

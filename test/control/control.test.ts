@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { parseJson } from '../../src/receive/parse-json.ts';
+import { parseJsonRounding } from '../../src/receive/parse-json.ts';
 import { envelope, signer, statement } from '../signals/attestations.ts';
 import { otherToken, type Reply, TestListener, token } from './listener.ts';
 
@@ -12,7 +12,7 @@ let listener: TestListener;
 
 beforeAll(async () => {
   listener = await TestListener.start({
-    attestations: { keys: [key.key], parseJson: (text) => parseJson(text, { depthMax: 64 }) },
+    attestations: { keys: [key.key], parseJson: (text) => parseJsonRounding(text, { depthMax: 64 }) },
   });
 });
 
@@ -366,6 +366,11 @@ describe('attestations', () => {
     expectProblem(await listener.ask('/v1/attestations', { body: envelope(text, key) }), 422, 'attestation_invalid');
   });
 
+  it('J05 that verify may hold any number, since none is read', async () => {
+    const text = JSON.stringify(statement()).replace('{', '{"built_at_ns":1793613480123456789,');
+    expect((await listener.ask('/v1/attestations', { body: envelope(text, key) })).status).toBe(201);
+  });
+
   it('may be sent under the names that DSSE and in-toto have for them', async () => {
     for (const type of ['application/vnd.in-toto+json', 'application/vnd.dsse.envelope.v1+json']) {
       const reply = await listener.ask('/v1/attestations', {
@@ -402,6 +407,33 @@ describe('bodies', () => {
     expect(listener.rejected).toHaveLength(1);
     expect(listener.state()).toBe(before);
   });
+
+  it.each(['9007199254740993', '0.12345678901234567', '1e400', '1e-400', '-9007199254740993'])(
+    'J05 with the number %s are refused: another one would be held',
+    async (number) => {
+      const before = listener.state();
+      for (const [path, body] of [
+        ['/v1/signals', JSON.stringify(device('J05', { x: 'N' })).replace('"N"', number)],
+        ['/v1/signals', JSON.stringify([device('J05', { x: { y: ['N'] } })]).replace('"N"', number)],
+        ['/v1/grants', JSON.stringify(wish({ ttl_s: 'N' })).replace('"N"', number)],
+      ] as const) {
+        expectProblem(await listener.ask(path, { body }), 400, 'number_out_of_range');
+      }
+      expect(listener.rejected).toEqual(Array.from({ length: 3 }, () => 'number_out_of_range'));
+      expect(listener.state()).toBe(before);
+    },
+  );
+
+  it.each(['9007199254740992', '0.1', '1E2', '1.50', '-0', '1e-7'])(
+    'J05 with the number %s are taken, and it is held',
+    async (number) => {
+      const body = JSON.stringify(device('J05', { [`x${number}`]: 'N' })).replace('"N"', number);
+      expect((await listener.ask('/v1/signals', { body })).json).toEqual({ results: ['changed'] });
+      const { reports } = (await listener.ask('/v1/signals/device/J05')).json;
+      const held = reports.find(({ attribute }: { attribute: string }) => attribute === `x${number}`);
+      expect(held.value).toBe(number === '-0' ? 0 : Number(number));
+    },
+  );
 
   it.each([
     'text/plain',
