@@ -333,6 +333,7 @@ async function openControlDoors({ control }: Config, needs: ControlNeeds, doors:
     bodyBytesMax: limits.body_bytes,
     headersCountMax: limits.headers_count,
     rejected: (why) => metrics.rejected(why),
+    signalRefused: (kind) => metrics.signalReceived('other', kind, 'refused'),
   });
   const serverLimits = {
     headerBytes: limits.header_bytes,

@@ -83,6 +83,12 @@ describe('a sidecar as its parts are put together', () => {
       ]),
     });
     expect(told.status).toBe(200);
+    const untold = await fetch(`http://${control}/v1/signals`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ about: { kind: 'device', id: 'node-7' }, observed_at: 'today', source: 'mdm' }),
+    });
+    expect(untold.status).toBe(400);
     const answer = await fetch(`http://${decision}/access/v1/evaluation`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -96,6 +102,8 @@ describe('a sidecar as its parts are put together', () => {
     expect(await answer.json()).toMatchObject({ decision: true, context: { effect: 'constrain' } });
     const metrics = await (await fetch(`http://${probes}/metrics`)).text();
     expect(metrics).toContain('postern_decisions_total{policy="database_access",effect="constrain"} 1');
+    expect(metrics).toContain('postern_signals_received_total{source="other",type="device",result="refused"} 1');
+    expect(metrics).toContain('postern_rejected_total{why="signal_invalid"} 1');
     const status = await fetch(`http://${control}/v1/status`, { headers: { authorization: `Bearer ${token}` } });
     expect(await status.json()).toMatchObject({ ready: true, not_ready: [] });
     await sidecar.reloadBundle();

@@ -4,9 +4,17 @@ import express, { type Express, type NextFunction, type Request, type Response }
 import { asSidecarError, ControlRefused, type ErrorCode, RequestRefused } from '../domain/errors.ts';
 import type { JsonValue } from '../domain/json.ts';
 import type { AttestationKeeper, GrantKeeper, Log, SignalKeeper } from '../domain/ports.ts';
-import { type AboutKind, aboutKinds } from '../domain/signal.ts';
+import { type AboutKind, aboutKinds, type Signal } from '../domain/signal.ts';
 import { rfc3339Of } from '../domain/time.ts';
-import { grantDocument, heldDocument, isStanding, readApproval, readGrantRequest, readSignals } from './documents.ts';
+import {
+  grantDocument,
+  heldDocument,
+  isStanding,
+  kindsIn,
+  readApproval,
+  readGrantRequest,
+  readSignals,
+} from './documents.ts';
 import type { Probes } from './probes.ts';
 import { sendProblem } from './problem.ts';
 import { readBody } from './read-body.ts';
@@ -25,6 +33,7 @@ export interface ControlParts {
   readonly status: () => object;
   readonly acknowledgeLoss: () => Promise<void>;
   readonly rejected: (why: ErrorCode) => void;
+  readonly signalRefused: (kind: AboutKind | 'other') => void;
   readonly log: Log;
 }
 
@@ -143,9 +152,18 @@ function principalOf(response: Response): string {
 }
 
 function signalRoutes(app: Express, parts: ControlParts): void {
+  const read = (body: JsonValue): readonly Signal[] => {
+    try {
+      return readSignals(body);
+    } catch (cause) {
+      // The store counts what it takes and what it refuses; these do not come as far.
+      for (const kind of kindsIn(body)) parts.signalRefused(kind);
+      throw cause;
+    }
+  };
   const put: Handle = async (request, response) => {
-    const results = await parts.signals.put(readSignals(await bodyOf(request, parts)));
-    response.json({ results });
+    const body = await bodyOf(request, parts);
+    response.json({ results: await parts.signals.put(read(body)) });
   };
   route(app, '/v1/signals', { POST: put, PUT: put });
   route(app, '/v1/signals/:kind/:id', {

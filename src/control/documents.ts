@@ -2,7 +2,7 @@ import Type, { type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { ControlRefused, type ErrorCode } from '../domain/errors.ts';
 import { type Grant, type GrantRequest, grantStandings, type StandingGrant, usesLeft } from '../domain/grant.ts';
-import type { JsonObject, JsonValue } from '../domain/json.ts';
+import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json.ts';
 import { printable } from '../domain/printable.ts';
 import { type AboutKind, aboutKinds, type Held, ownSources, type Signal } from '../domain/signal.ts';
 import { type EpochMs, parseRfc3339, rfc3339Of } from '../domain/time.ts';
@@ -100,6 +100,16 @@ export function readSignals(body: JsonValue): readonly Signal[] {
   if (many.length > signalsMax)
     throw new ControlRefused('signal_invalid', 413, `at most ${signalsMax} signals are taken at once`);
   return many.map((one, index) => readSignal(one, `[${index}].`));
+}
+
+/** What each of the signals in a body is about, as far as it can be told of one that is malformed: for the counter. */
+export function kindsIn(body: JsonValue): readonly (AboutKind | 'other')[] {
+  const reports = Array.isArray(body) ? (body as readonly JsonValue[]) : [body];
+  return reports.map((report) => {
+    const about = isJsonObject(report) ? member(report, 'about') : undefined;
+    const named = isJsonObject(about) ? member(about, 'kind') : undefined;
+    return aboutKinds.find((kind) => kind === named) ?? 'other';
+  });
 }
 
 function readSignal(body: JsonValue, where: string): Signal {

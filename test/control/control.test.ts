@@ -21,6 +21,7 @@ afterAll(() => listener.close());
 beforeEach(() => {
   listener.rejected.length = 0;
   listener.logged.length = 0;
+  listener.stores.counted.length = 0;
 });
 
 const now = '2026-11-02T10:00:00Z';
@@ -210,6 +211,34 @@ describe('signals', () => {
     expect(reply.json.detail).toContain(detail);
     expect(listener.state()).toBe(before);
     expect(listener.rejected).toEqual(['signal_invalid']);
+    expect(listener.stores.counted).toHaveLength(1);
+    expect(listener.stores.counted[0]).toMatch(/^other (device|other) refused$/);
+  });
+
+  it('are counted once each where one is refused, by shape or by meaning, under a kind that is one', async () => {
+    const subjectReport = { ...device('x', { revoked: true }), about: { kind: 'subject', id: 'x' } };
+    for (const [body, counted] of [
+      [{ ...device('x'), observed_at: 'yesterday' }, ['other device refused']],
+      [device('x', { compliant: 'yes' }), ['other device refused']],
+      [
+        [subjectReport, { ...device('x'), source: 7 }],
+        ['other subject refused', 'other device refused'],
+      ],
+      [
+        [subjectReport, device('x', { compliant: 7 })],
+        ['other subject refused', 'other device refused'],
+      ],
+      [{ ...device('x'), about: { kind: 'CANARY', id: 'x' } }, ['other other refused']],
+      [
+        [7, { about: 'device' }],
+        ['other other refused', 'other other refused'],
+      ],
+      [[], []],
+    ] as const) {
+      listener.stores.counted.length = 0;
+      expect((await listener.ask('/v1/signals', { body })).status).toBe(400);
+      expect(listener.stores.counted).toEqual(counted);
+    }
   });
 
   it('S01 from the future are kept as they are', async () => {

@@ -116,6 +116,7 @@ export class TestListener {
       bodyBytesMax: 1024 * 1024,
       headersCountMax: 50,
       rejected: (why) => this.rejected.push(why),
+      signalRefused: (kind) => this.stores.counted.push(`other ${kind} refused`),
     });
     const limits = {
       ...{ headerBytes: 16_384, connections: 64, headerTimeoutMs: 500, bodyTimeoutMs: 500 },
