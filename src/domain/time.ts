@@ -14,12 +14,17 @@ export function epochMs(value: number): EpochMs {
   return value as EpochMs;
 }
 
+/** RFC 3339 has years of four digits. An offset may lead out of them, to a moment that could not be written back. */
+const yearsBegin = Date.parse('0000-01-01T00:00:00Z');
+const yearsEnd = Date.parse('+010000-01-01T00:00:00Z');
+
 const rfc3339 = /^(\d{4}-\d{2}-\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})$/;
 
 /**
  * Reads a date-time as RFC 3339 section 5.6 writes it, with an offset; digits past the millisecond are cut.
  *
- * @returns undefined for anything else, a leap second (`:60`) and a day that its month does not have included
+ * @returns undefined for anything else: a leap second (`:60`), a day that its month does not have and a moment that is
+ *   outside of the years 0000 to 9999 in UTC included
  */
 export function parseRfc3339(text: string): EpochMs | undefined {
   const match = rfc3339.exec(text);
@@ -32,7 +37,7 @@ export function parseRfc3339(text: string): EpochMs | undefined {
   const millis = `${fraction}000`.slice(0, 3);
   const zone = offset.toUpperCase() === 'Z' ? 'Z' : offset;
   const parsed = Date.parse(`${date}T${hours}:${minutes}:${seconds}.${millis}${zone}`);
-  return Number.isNaN(parsed) ? undefined : (parsed as EpochMs);
+  return parsed >= yearsBegin && parsed < yearsEnd ? (parsed as EpochMs) : undefined;
 }
 
 /** @returns e.g. `2026-11-02T10:00:00.123Z` */
