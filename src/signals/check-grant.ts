@@ -53,11 +53,10 @@ function isWhole(value: number, least: number, most: number): boolean {
   return Number.isSafeInteger(value) && value >= least && value <= most;
 }
 
-/** `*` stands for one thing only: the literal children of a parent that is itself written out. */
+/** `*` stands for one thing only: the literal children of a parent that is itself written out, segment for segment as `patternNames` has children. */
 function isResourcePattern(pattern: string): boolean {
   if (!pattern.includes('*')) return true;
   if (!pattern.endsWith('/*')) return false;
   const segments = pattern.slice(0, -2).split('/');
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-  return segments.every((segment) => !['', '.', '..'].includes(segment) && !/[*\\%\u0000-\u001f\u007f]/.test(segment));
+  return segments.every((segment) => !['', '.', '..'].includes(segment) && !/[*\\%\p{Cc}]/u.test(segment));
 }

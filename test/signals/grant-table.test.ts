@@ -352,7 +352,7 @@ describe('G05 a request that does not end, or does not say what for', () => {
       ['prod//*'],
       ['prod/%2e/*'],
       ['a\\b/*'],
-      ['a\u0000/*'],
+      ...['\u0000', '\u001f', '\u007f', '\u0080', '\u009f'].map((control) => [`a${control}b/*`]),
       ['p/**'],
       [''],
     ].map((resources) => ['resources', { resources }] as const),
@@ -376,7 +376,7 @@ describe('G05 a request that does not end, or does not say what for', () => {
       { maxUses: 1_000_000 },
       { ttlMs: second },
       { ttlMs: 30 * day },
-      { resources: ['a/b/*', 'x%y'] },
+      { resources: ['a/b/*', 'x%y', 'a\u00a0b/*'] },
     ];
     for (const edge of edges) await expect(grants.request(asked(edge))).resolves.toBeDefined();
   });
