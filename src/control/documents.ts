@@ -52,6 +52,7 @@ interface Check {
 
 interface Fault {
   readonly keyword: string;
+  readonly schemaPath: string;
   /** A JSON pointer. */
   readonly instancePath: string;
   readonly message: string;
@@ -61,11 +62,13 @@ interface Fault {
 /** @throws ControlRefused 400, naming every member that is amiss */
 function checked<T>(check: Check, value: JsonValue, code: ErrorCode, where: string): T {
   if (check.Check(value)) return value as T;
-  const faults = check.Errors(value).flatMap((fault) => worded(fault, where));
-  throw new ControlRefused(code, 400, [...new Set(faults)].join('; ') || `${where}the body is malformed`);
+  const faults = check.Errors(value);
+  const told = new Set(faults.flatMap((fault) => worded(fault, faults, where)));
+  throw new ControlRefused(code, 400, [...told].join('; ') || `${where}the body is malformed`);
 }
 
-function worded({ keyword, instancePath, message, params }: Fault, where: string): readonly string[] {
+function worded(fault: Fault, faults: readonly Fault[], where: string): readonly string[] {
+  const { keyword, instancePath, params } = fault;
   const path = instancePath
     .slice(1)
     .split('/')
@@ -82,7 +85,20 @@ function worded({ keyword, instancePath, message, params }: Fault, where: string
   if ('requiredProperties' in params && Array.isArray(params.requiredProperties)) {
     return params.requiredProperties.map((name) => `${member(String(name))} is missing`);
   }
-  return [`${member()} ${message}`];
+  // A member that may be one of several things has a fault for each of them.
+  const choices = faults.filter((other) => other.instancePath === instancePath).flatMap((one) => wanted(one, faults));
+  return [`${member()} must be ${choices.join(' or ')}`];
+}
+
+function wanted({ keyword, schemaPath, message, params }: Fault, faults: readonly Fault[]): readonly string[] {
+  if ('allowedValue' in params) return [JSON.stringify(params.allowedValue)];
+  if ('allowedValues' in params && Array.isArray(params.allowedValues)) {
+    return params.allowedValues.map((one) => JSON.stringify(one));
+  }
+  if (keyword !== 'type') return [];
+  // The type of a value that is written out goes without saying.
+  const isSaid = faults.some((other) => other.schemaPath === schemaPath && other.keyword !== 'type');
+  return isSaid ? [] : [message.replace(/^must be /, '')];
 }
 
 function time(value: string | undefined, code: ErrorCode, member: string): EpochMs | undefined {
