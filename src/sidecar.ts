@@ -6,8 +6,8 @@ import type { BundleSlot } from './bundle/bundle-slot.ts';
 import { readBundle } from './bundle/read-bundle.ts';
 import type { Config } from './config/schema.ts';
 import { controlApp } from './control/control-app.ts';
-import { controlServer } from './control/control-server.ts';
 import { Probes } from './control/probes.ts';
+import { problemOf } from './control/problem.ts';
 import { Tokens } from './control/tokens.ts';
 import { asSidecarError, RequestRefused, type SidecarError } from './domain/errors.ts';
 import { type OutsideBuiltin, outsideBuiltins } from './domain/outside.ts';
@@ -19,6 +19,7 @@ import { identifier } from './identify/identify.ts';
 import { listenOn, listenOnSocket } from './listen/bind.ts';
 import { closeServer } from './listen/close-server.ts';
 import { DecisionListener, type ListenerLimits } from './listen/decision-listener.ts';
+import { HttpFront } from './listen/http-front.ts';
 import { openBundles } from './open-bundles.ts';
 import { Asker } from './outside/asker.ts';
 import { parseJson, parseJsonRounding } from './receive/parse-json.ts';
@@ -323,6 +324,19 @@ async function openControlDoors({ control }: Config, needs: ControlNeeds, doors:
   const { listen, socket, limits } = control;
   if (listen === null && socket === null) return undefined;
   const { stores, probes, status, metrics, log } = needs;
+  const front = new HttpFront({
+    limits: {
+      headerBytes: limits.header_bytes,
+      connections: limits.connections,
+      headerTimeoutMs: limits.header_timeout_ms,
+      bodyTimeoutMs: limits.body_timeout_ms,
+      keepAliveMs: limits.keep_alive_ms,
+    },
+    refuse: (refused) => {
+      metrics.rejected(refused.code);
+      return problemOf(refused);
+    },
+  });
   const app = controlApp({
     ...stores,
     probes,
@@ -330,26 +344,22 @@ async function openControlDoors({ control }: Config, needs: ControlNeeds, doors:
     log,
     tokens: await Tokens.open(control.tokens, log),
     parseJson: (body) => parseJson(body, { depthMax: limits.depth }),
-    bodyBytesMax: limits.body_bytes,
+    readBody: (request, response) => {
+      const { 'content-length': contentLength, 'content-encoding': contentEncoding } = request.headers;
+      return front.readBody(request, response, { contentLength, contentEncoding }, limits.body_bytes);
+    },
     headersCountMax: limits.headers_count,
     rejected: (why) => metrics.rejected(why),
     signalRefused: (kind) => metrics.signalReceived('other', kind, 'refused'),
   });
-  const serverLimits = {
-    headerBytes: limits.header_bytes,
-    connections: limits.connections,
-    headerTimeoutMs: limits.header_timeout_ms,
-    bodyTimeoutMs: limits.body_timeout_ms,
-    keepAliveMs: limits.keep_alive_ms,
-  };
   let address: string | undefined;
   if (listen !== null) {
-    const server = controlServer(app, serverLimits);
+    const server = front.server(app);
     address = written(listen.host, await listenOn(server, listen.host, listen.port));
     doors.push(doorwayOf(server));
   }
   if (socket !== null) {
-    const server = controlServer(app, serverLimits);
+    const server = front.server(app);
     await listenOnSocket(server, socket.path, socket.mode);
     doors.push(doorwayOf(server));
   }

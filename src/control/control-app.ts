@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isIPv4, isIPv6 } from 'node:net';
 import { types } from 'node:util';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
@@ -17,7 +18,6 @@ import {
 } from './documents.ts';
 import type { Probes } from './probes.ts';
 import { sendProblem } from './problem.ts';
-import { readBody } from './read-body.ts';
 import type { Tokens } from './tokens.ts';
 
 export interface ControlParts {
@@ -28,7 +28,8 @@ export interface ControlParts {
   readonly probes: Probes;
   /** The strict reading of a body as values. @throws RequestRefused */
   readonly parseJson: (body: Uint8Array) => JsonValue;
-  readonly bodyBytesMax: number;
+  /** A body, whole and bounded; a caller who waits for leave to send it gets that first. @throws RequestRefused */
+  readonly readBody: (request: IncomingMessage, response: ServerResponse) => Promise<Uint8Array>;
   readonly headersCountMax: number;
   readonly status: () => object;
   readonly acknowledgeLoss: () => Promise<void>;
@@ -38,6 +39,7 @@ export interface ControlParts {
 }
 
 const pageMax = 1_000;
+const json = /^application\/(json|vnd\.in-toto\+json|vnd\.dsse\.envelope\.v1\+json)\s*(;\s*charset="?utf-8"?\s*)?$/i;
 
 /**
  * The control listener's routes. Whoever reaches it without a token gets health and metrics, and nothing else; whoever
@@ -110,7 +112,9 @@ const single = ['authorization', 'content-length', 'content-type', 'content-enco
  * name any host there.
  */
 function wellFramed({ headersCountMax }: ControlParts) {
-  return ({ rawHeaders, headers, socket }: Request, _response: Response, next: NextFunction): void => {
+  return ({ rawHeaders, headers, socket, url }: Request, _response: Response, next: NextFunction): void => {
+    // Express would read a path out of an absolute form, and drop a fragment.
+    if (!url.startsWith('/') || url.includes('#')) throw new RequestRefused('target_invalid', 400);
     const names = rawHeaders.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase());
     if (names.length > headersCountMax) throw new RequestRefused('header_invalid', 431);
     for (const name of single) {
@@ -162,7 +166,7 @@ function signalRoutes(app: Express, parts: ControlParts): void {
     }
   };
   const put: Handle = async (request, response) => {
-    const body = await bodyOf(request, parts);
+    const body = await bodyOf(request, response, parts);
     response.json({ results: await parts.signals.put(read(body)) });
   };
   route(app, '/v1/signals', { POST: put, PUT: put });
@@ -216,7 +220,9 @@ function grantRoutes(app: Express, parts: ControlParts): void {
       response.json({ grants: page.map(grantDocument), ...(last !== undefined && { after: last }) });
     },
     POST: async (request, response) => {
-      const made = await grants.request(readGrantRequest(await bodyOf(request, parts), principalOf(response)));
+      const made = await grants.request(
+        readGrantRequest(await bodyOf(request, response, parts), principalOf(response)),
+      );
       response.status(201).location(`/v1/grants/${made.grant.id}`).json(grantDocument(made));
     },
   });
@@ -231,7 +237,7 @@ function grantRoutes(app: Express, parts: ControlParts): void {
       // RFC 9112 section 6.3: without either there is none, whatever the content type says.
       const { 'content-length': length = '0', 'transfer-encoding': encoding } = request.headers;
       const hasBody = length !== '0' || encoding !== undefined;
-      const named = hasBody ? readApproval(await bodyOf(request, parts)) : undefined;
+      const named = hasBody ? readApproval(await bodyOf(request, response, parts)) : undefined;
       response.json(grantDocument(await grants.approve(String(request.params['id']), principalOf(response), named)));
     },
   });
@@ -250,7 +256,7 @@ function attestationRoutes(app: Express, parts: ControlParts): void {
   });
   route(app, '/v1/attestations', {
     POST: async (request, response) => {
-      const kept = await parts.attestations.attach(await bodyOf(request, parts));
+      const kept = await parts.attestations.attach(await bodyOf(request, response, parts));
       response.status(201).json({ attestations: kept.map(document) });
     },
   });
@@ -263,14 +269,11 @@ function attestationRoutes(app: Express, parts: ControlParts): void {
   });
 }
 
-async function bodyOf(request: Request, parts: ControlParts): Promise<JsonValue> {
-  const type = request.headers['content-type'] ?? '';
-  if (
-    !/^application\/(json|vnd\.in-toto\+json|vnd\.dsse\.envelope\.v1\+json)\s*(;\s*charset="?utf-8"?\s*)?$/i.test(type)
-  ) {
-    throw new RequestRefused('content_type_unsupported', 400);
-  }
-  return parts.parseJson(await readBody(request, parts.bodyBytesMax));
+async function bodyOf(request: Request, response: Response, parts: ControlParts): Promise<JsonValue> {
+  const { 'content-type': type = '', 'content-encoding': coding = 'identity' } = request.headers;
+  if (!json.test(type)) throw new RequestRefused('content_type_unsupported', 400);
+  if (coding !== 'identity') throw new RequestRefused('content_encoding_unsupported', 415);
+  return parts.parseJson(await parts.readBody(request, response));
 }
 
 /** A path that cannot be percent-decoded is the one fault that Express finds by itself. */

@@ -1,24 +1,28 @@
 import type { Response } from 'express';
 import { ControlRefused, publicMessages, RequestRefused, type SidecarError } from '../domain/errors.ts';
+import type { Answer } from '../domain/request.ts';
 
-/** Answers with RFC 9457 problem details: our code, our words, and nothing of what was asked but member names. */
-export function sendProblem(response: Response, error: SidecarError): void {
+/** RFC 9457 problem details: our code, our words, and nothing of what was asked but member names. */
+export function problemOf(error: SidecarError): Answer {
   const status = statusOf(error);
   const detail =
     error instanceof ControlRefused ? error.detail : error instanceof RequestRefused ? error.at : undefined;
-  if (status === 503) response.set('retry-after', '1');
-  response
-    .status(status)
-    .type('application/problem+json')
-    .send(
-      JSON.stringify({
-        type: `urn:postern:problem:${error.code}`,
-        title: publicMessages[error.code],
-        status,
-        code: error.code,
-        ...(detail !== undefined && { detail }),
-      }),
-    );
+  return {
+    status,
+    headers: { 'content-type': 'application/problem+json', ...(status === 503 && { 'retry-after': '1' }) },
+    body: JSON.stringify({
+      type: `urn:postern:problem:${error.code}`,
+      title: publicMessages[error.code],
+      status,
+      code: error.code,
+      ...(detail !== undefined && { detail }),
+    }),
+  };
+}
+
+export function sendProblem(response: Response, error: SidecarError): void {
+  const { status, headers, body } = problemOf(error);
+  response.status(status).set(headers).send(body);
 }
 
 function statusOf(error: SidecarError): number {

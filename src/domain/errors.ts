@@ -5,7 +5,7 @@ const refusals = {
   method_not_allowed: 'this route does not take that method',
   host_foreign: 'the Host header names another host',
   origin_foreign: 'cross-site requests are refused',
-  header_invalid: 'a header that counts once was sent twice, or is malformed',
+  header_invalid: 'the request line or a header field is malformed, or a field that counts once was sent twice',
   request_id_invalid: 'X-Request-ID is longer than 128 characters or not visible ASCII',
   content_type_unsupported: 'the body must be application/json, in UTF-8',
   content_encoding_unsupported: 'the Content-Encoding is not supported',

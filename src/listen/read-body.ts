@@ -15,14 +15,21 @@ export interface Framing {
  * A request's body, whole. What is announced too large is refused before it is read; what turns out too large, at the
  * limit. Node itself ends a body that takes too long (`requestTimeout`).
  *
+ * @param begin called once nothing speaks against reading it
  * @throws RequestRefused `body_too_large` 413, `content_encoding_unsupported` 415, `content_encoding_invalid` and
  *   `body_cut_short` 400, or what `brokenBody` came with
  */
-export async function readBody(request: IncomingMessage, framing: Framing, bytesMax: number): Promise<Uint8Array> {
+export async function readBody(
+  request: IncomingMessage,
+  framing: Framing,
+  bytesMax: number,
+  begin: () => void,
+): Promise<Uint8Array> {
   const { contentLength, contentEncoding } = framing;
   const gzipped = contentEncoding !== undefined && contentEncoding !== 'identity';
   if (gzipped && contentEncoding !== 'gzip') throw new RequestRefused('content_encoding_unsupported', 415);
   if (contentLength !== undefined && Number(contentLength) > bytesMax) throw new RequestRefused('body_too_large', 413);
+  begin();
   const body = await gather(request, bytesMax);
   return gzipped ? inflate(body, bytesMax) : body;
 }

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import fc from 'fast-check';
 import { parseJsonRounding } from '../../src/receive/parse-json.ts';
 import { envelope, signer, statement } from '../signals/attestations.ts';
+import { RawConnection, speak } from '../support/raw-http.ts';
 import { otherToken, type Reply, TestListener, token } from './listener.ts';
 
 const key = signer('builder');
@@ -476,8 +477,14 @@ describe('bodies', () => {
     'application/x-www-form-urlencoded',
     'multipart/form-data; boundary=x',
   ])('H19 of type %j are refused', async (type) => {
-    const reply = await listener.ask('/v1/signals', { body: device('x'), headers: { 'content-type': type } });
-    expectProblem(reply, 400, 'content_type_unsupported');
+    const headers = { 'content-type': type };
+    for (const [path, body] of [
+      ['/v1/signals', device('x')],
+      ['/v1/grants', wish()],
+      ['/v1/grants/g-1/approve', {}],
+    ] as const) {
+      expectProblem(await listener.ask(path, { body, headers }), 400, 'content_type_unsupported');
+    }
   });
 
   it.each(['gzip', 'gzip, gzip', 'br', 'deflate', 'x'])('H14 encoded as %j are refused', async (encoding) => {
@@ -495,10 +502,52 @@ describe('bodies', () => {
   });
 
   it('H12 that never come end the connection', async () => {
-    const text = await raw(
-      `POST /v1/signals HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{`,
-    );
-    expect(text === '' || /^HTTP\/1\.1 408 /.test(text)).toBe(true);
+    expect(await raw(`${posting('Content-Length: 10')}{`)).toMatch(/^HTTP\/1\.1 408 /);
+    expect(listener.rejected).toEqual(['request_too_slow']);
+  });
+
+  it('H20 are let in only when nothing speaks against them', async () => {
+    const body = JSON.stringify(device('H20'));
+    const connection = await RawConnection.open({ port: listener.port });
+    await connection.write(posting('Expect: 100-continue', `Content-Length: ${body.length}`));
+    expect((await connection.responses(1)).responses.map(({ status }) => status)).toEqual([100]);
+    await connection.write(body);
+    expect((await connection.responses(2)).responses.map(({ status }) => status)).toEqual([100, 200]);
+    connection.destroy();
+    const large = ['Expect: 100-continue', 'Content-Length: 99999999'];
+    for (const [bytes, status, code] of [
+      [posting(...large), 413, 'body_too_large'],
+      [posting(...large).replace(token, 'another-token-of-nobody'), 401, 'unauthenticated'],
+      [posting(...large).replace(/Authorization.*\r\n/, ''), 401, 'unauthenticated'],
+      [posting(...large).replace('application/json', 'text/plain'), 400, 'content_type_unsupported'],
+      [posting(...large, 'Content-Encoding: gzip'), 415, 'content_encoding_unsupported'],
+      [posting('Expect: banana', 'Content-Length: 1'), 417, 'header_invalid'],
+    ] as const) {
+      listener.rejected.length = 0;
+      const said = await speak(listener.port, bytes);
+      expect(said.closed).toBe(true);
+      expect(said.responses.map((response) => response.status)).toEqual([status]);
+      expect(listener.rejected).toEqual([code]);
+    }
+  });
+
+  it.each([
+    ['that are sent before the token is looked at', posting('Transfer-Encoding: chunked'), [400]],
+    [
+      'of a request that is refused anyway',
+      posting('Transfer-Encoding: chunked').replace(token, 'another-token-of-nobody'),
+      [401],
+    ],
+    [
+      'of a request that reads none',
+      posting('Transfer-Encoding: chunked').replace('POST /v1/signals', 'GET /v1/status'),
+      [200, 400],
+    ],
+  ])('H02 in chunks that are none, %s, are refused once', async (_what, head, statuses) => {
+    const said = await speak(listener.port, `${head}-2\r\n{}\r\n0\r\n\r\n`);
+    expect(said.closed).toBe(true);
+    expect(said.responses.map(({ status }) => status)).toEqual(statuses);
+    expect(listener.rejected).toHaveLength(1);
   });
 
   it('H08 with more header fields than the cap are refused, the token among them or not', async () => {
@@ -506,6 +555,15 @@ describe('bodies', () => {
     expectProblem(await listener.ask('/v1/status', { headers }), 431, 'header_invalid');
   });
 });
+
+function getting(target: string): string {
+  return `GET ${target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\n\r\n`;
+}
+
+function posting(...headers: readonly string[]): string {
+  const all = ['Host: localhost', `Authorization: Bearer ${token}`, 'Content-Type: application/json', ...headers];
+  return `POST /v1/signals HTTP/1.1\r\n${all.join('\r\n')}\r\n\r\n`;
+}
 
 /** Sends bytes as they are. @returns what came back before the connection ended */
 function raw(bytes: string): Promise<string> {
@@ -553,6 +611,39 @@ describe('routes', () => {
     '/v1',
   ])('H18 %s is none', async (path) => {
     expectProblem(await listener.ask(path), 404, 'route_unknown');
+  });
+
+  it.each(['http://evil.example/v1/status', 'http://localhost/v1/status', '/v1/status#x', '/v1/status?a#x'])(
+    'H09 %s is no target',
+    async (target) => {
+      const [reply] = (await speak(listener.port, getting(target), { responses: 1 })).responses;
+      expect(reply?.status).toBe(400);
+      expect(reply?.body).toContain('target_invalid');
+      expect(listener.rejected).toEqual(['target_invalid']);
+    },
+  );
+
+  it.each([
+    ['H15 CONNECT', 'CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: localhost\r\n\r\n', 'target_invalid'],
+    ['H15 HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'header_invalid'],
+    ['H17 another method', getting('/v1/status').replace('GET', 'FOO'), 'header_invalid'],
+    ['H03 another version', getting('/v1/status').replace('1.1', '2.0'), 'header_invalid'],
+    ['H03 a blank before the colon', getting('/v1/status').replace('Host:', 'Host :'), 'header_invalid'],
+    ['H01 two lengths', posting('Content-Length: 2', 'Content-Length: 3'), 'header_invalid'],
+    ['H02 a coding before the chunks', posting('Transfer-Encoding: gzip, chunked'), 'header_invalid'],
+    ['H09 no host', getting('/v1/status').replace('Host: localhost\r\n', ''), 'header_invalid'],
+  ])('%s is refused, closed and counted once', async (_what, bytes, code) => {
+    const said = await speak(listener.port, bytes);
+    expect(said.closed).toBe(true);
+    expect(said.responses.map(({ status }) => status)).toEqual([400]);
+    expect(JSON.parse(said.responses[0]?.body ?? '')).toMatchObject({ code, status: 400 });
+    expect(listener.rejected).toEqual([code]);
+  });
+
+  it('H07 a header that is too long is refused and counted once', async () => {
+    const said = await speak(listener.port, getting(`/${'a'.repeat(20_000)}`));
+    expect(said.responses.map(({ status }) => status)).toEqual([431]);
+    expect(listener.rejected).toEqual(['header_invalid']);
   });
 
   it('H18 a path that cannot be decoded is refused', async () => {

@@ -3,10 +3,11 @@ import { request as httpRequest, type IncomingHttpHeaders, type Server } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { controlApp } from '../../src/control/control-app.ts';
-import { controlServer } from '../../src/control/control-server.ts';
 import { Probes } from '../../src/control/probes.ts';
+import { problemOf } from '../../src/control/problem.ts';
 import { Tokens } from '../../src/control/tokens.ts';
 import { listenOn, listenOnSocket } from '../../src/listen/bind.ts';
+import { HttpFront } from '../../src/listen/http-front.ts';
 import { parseJson } from '../../src/receive/parse-json.ts';
 import type { StoresOptions } from '../../src/signals/open-stores.ts';
 import { type TestStores, testStores } from '../signals/stores.ts';
@@ -103,6 +104,13 @@ export class TestListener {
       degraded: () => [],
       metrics: () => this.metrics(),
     });
+    const front = new HttpFront({
+      limits: { headerBytes: 16_384, connections: 64, headerTimeoutMs: 500, bodyTimeoutMs: 500, keepAliveMs: 5_000 },
+      refuse: (refused) => {
+        this.rejected.push(refused.code);
+        return problemOf(refused);
+      },
+    });
     const app = controlApp({
       ...this.stores,
       probes: this.probes,
@@ -113,18 +121,17 @@ export class TestListener {
         log,
       ),
       parseJson: (body) => parseJson(body, { depthMax: 64 }),
-      bodyBytesMax: 1024 * 1024,
+      readBody: (request, response) => {
+        const { 'content-length': contentLength, 'content-encoding': contentEncoding } = request.headers;
+        return front.readBody(request, response, { contentLength, contentEncoding }, 1024 * 1024);
+      },
       headersCountMax: 50,
       rejected: (why) => this.rejected.push(why),
       signalRefused: (kind) => this.stores.counted.push(`other ${kind} refused`),
     });
-    const limits = {
-      ...{ headerBytes: 16_384, connections: 64, headerTimeoutMs: 500, bodyTimeoutMs: 500 },
-      keepAliveMs: 5_000,
-    };
-    const server = controlServer(app, limits);
+    const server = front.server(app);
     this.port = await listenOn(server, '127.0.0.1', 0);
-    const socket = controlServer(app, limits);
+    const socket = front.server(app);
     await listenOnSocket(socket, join(this.directory, 'control.sock'), 0o600);
     this.#servers.push(server, socket);
   }
