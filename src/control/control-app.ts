@@ -39,7 +39,10 @@ export interface ControlParts {
 }
 
 const pageMax = 1_000;
-const json = /^application\/(json|vnd\.in-toto\+json|vnd\.dsse\.envelope\.v1\+json)\s*(;\s*charset="?utf-8"?\s*)?$/i;
+const json = /^application\/json\s*(;\s*charset="?utf-8"?\s*)?$/i;
+/** An envelope has names of its own, in DSSE and in in-toto. */
+const jsonOrEnvelope =
+  /^application\/(json|vnd\.in-toto\+json|vnd\.dsse\.envelope\.v1\+json)\s*(;\s*charset="?utf-8"?\s*)?$/i;
 
 /**
  * The control listener's routes. Whoever reaches it without a token gets health and metrics, and nothing else; whoever
@@ -256,7 +259,7 @@ function attestationRoutes(app: Express, parts: ControlParts): void {
   });
   route(app, '/v1/attestations', {
     POST: async (request, response) => {
-      const kept = await parts.attestations.attach(await bodyOf(request, response, parts));
+      const kept = await parts.attestations.attach(await bodyOf(request, response, parts, jsonOrEnvelope));
       response.status(201).json({ attestations: kept.map(document) });
     },
   });
@@ -269,9 +272,9 @@ function attestationRoutes(app: Express, parts: ControlParts): void {
   });
 }
 
-async function bodyOf(request: Request, response: Response, parts: ControlParts): Promise<JsonValue> {
+async function bodyOf(request: Request, response: Response, parts: ControlParts, mediaType = json): Promise<JsonValue> {
   const { 'content-type': type = '', 'content-encoding': coding = 'identity' } = request.headers;
-  if (!json.test(type)) throw new RequestRefused('content_type_unsupported', 400);
+  if (!mediaType.test(type)) throw new RequestRefused('content_type_unsupported', 400);
   if (coding !== 'identity') throw new RequestRefused('content_encoding_unsupported', 415);
   return parts.parseJson(await parts.readBody(request, response));
 }

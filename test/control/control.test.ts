@@ -474,6 +474,8 @@ describe('bodies', () => {
     'text/plain',
     '',
     'application/json; charset=utf-16',
+    'application/vnd.in-toto+json',
+    'application/vnd.dsse.envelope.v1+json',
     'application/x-www-form-urlencoded',
     'multipart/form-data; boundary=x',
   ])('H19 of type %j are refused', async (type) => {
