@@ -96,7 +96,7 @@ export async function authorize(raw: RawRequest, parts: Parts): Promise<Answer> 
     trail.bundle === undefined ? parts.eventRules?.() : trail.bundle.eventRules,
   );
   stopwatch.enter('respond');
-  const answer = respond(decision, raw, trail.decisionId, parts.respond);
+  const answer = respond(decision, trail.request ?? raw, trail.decisionId, parts.respond);
   stopwatch.stop();
   if (parts.see !== undefined) {
     try {

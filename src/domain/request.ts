@@ -47,6 +47,8 @@ export interface AuthzRequest {
   readonly claimedDevice?: string;
   /** Digests of artifacts that the request names, e.g. `sha256:…`; bounded. */
   readonly digests: readonly string[];
+  /** An OPA client's body had no `input`; it is told so, as OPA does. */
+  readonly lacksInput?: true;
   readonly via: Via;
   readonly remote: string;
   readonly requestId?: string;

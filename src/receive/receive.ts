@@ -46,7 +46,7 @@ function receiveOpa(raw: RawRequest, limits: JsonLimits): AuthzRequest {
   if (scan.text[scan.root] !== '{') throw new RequestRefused('body_not_object', 400);
   const reader = new Members(scan);
   const inputAt = reader.find(scan.root, 'input');
-  if (inputAt === undefined) return asRequest(raw, reader, -1, {}, '');
+  if (inputAt === undefined) return { ...asRequest(raw, reader, -1, {}, ''), lacksInput: true };
   const input = scan.starts[inputAt] ?? 0;
   if (scan.text[input] !== '{') throw new RequestRefused('member_invalid', 400, 'input must be an object');
   const parts: string[] = [];

@@ -1,7 +1,7 @@
 import { type Decision, isDecisionEntrypoint, type Obligation, type Reason } from '../domain/decision.ts';
 import { RequestRefused, remedies, type SidecarError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
-import type { Answer, RawRequest, Surface } from '../domain/request.ts';
+import type { Answer, AuthzRequest, Surface } from '../domain/request.ts';
 
 /** How much of a reason the caller may see; the record always has all of it. */
 export type ReasonDetail = 'codes' | 'remedies' | 'full';
@@ -24,12 +24,14 @@ type Given = Exclude<Decision, { readonly kind: 'queried' }>;
  */
 export function respond(
   decision: Decision,
-  { surface, entrypoint }: Pick<RawRequest, 'surface' | 'entrypoint'>,
+  { surface, entrypoint, lacksInput }: Pick<AuthzRequest, 'surface' | 'entrypoint' | 'lacksInput'>,
   decisionId: string,
   options: RespondOptions,
 ): Answer {
   if (decision.kind === 'queried') {
-    return json(200, decision.resultText === undefined ? '{}' : `{"result":${decision.resultText}}`, decisionId);
+    const result = decision.resultText === undefined ? [] : [`"result":${decision.resultText}`];
+    const warned = lacksInput ? [`"warning":${JSON.stringify(inputMissing)}`] : [];
+    return json(200, `{${[...result, ...warned].join(',')}}`, decisionId);
   }
   switch (surface) {
     case 'authzen':
@@ -42,7 +44,15 @@ export function respond(
       if (decision.kind === 'undecided' && !isDecisionEntrypoint(entrypoint)) {
         return json(200, JSON.stringify({ decision_id: decisionId, warning: warning(decision.error) }), decisionId);
       }
-      return json(200, JSON.stringify({ result: document(decision, options), decision_id: decisionId }), decisionId);
+      return json(
+        200,
+        JSON.stringify({
+          result: document(decision, options),
+          decision_id: decisionId,
+          ...(lacksInput && { warning: inputMissing }),
+        }),
+        decisionId,
+      );
     case 'http':
       return plainHttp(decision, decisionId, options);
     default:
@@ -192,6 +202,9 @@ function challenge(acrValues: readonly string[], maxAgeS: number | undefined, re
     `error_description="a stronger authentication is required", acr_values="${acrValues.join(' ')}"${maxAge}`
   );
 }
+
+/** What OPA says of a body without `input`, to the letter: whoever sent it has most likely forgotten to wrap it. */
+const inputMissing = { code: 'api_usage_warning', message: "'input' key missing from the request" };
 
 /** OPA's Data API has this member for what a client should know of a call that still has an answer. */
 function warning(error: SidecarError): object {
