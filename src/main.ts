@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { buffer } from 'node:stream/consumers';
+import { setFlagsFromString } from 'node:v8';
 import { readArguments } from './cli/arguments.ts';
 import { build } from './cli/build.ts';
 import { checkConfig } from './cli/check-config.ts';
@@ -46,6 +47,8 @@ const effects: CliEffects = {
 
 /** Runs the sidecar until it is told to stop. */
 async function serve(args: readonly string[]): Promise<number> {
+  // A policy is compiled where it is prepared: else each function is at its first call, on the thread that answers.
+  setFlagsFromString('--no-wasm-lazy-compilation');
   const { values } = readArguments(args, { config: { type: 'string' } });
   const { config, path } = await loadConfig(values.config, effects);
   // Files of ours are nobody else's, but for the group that a decision record or a socket is shared with.

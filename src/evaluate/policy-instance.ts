@@ -4,7 +4,7 @@ import { type PolicyImage, pageBytes, restoreStatics } from './policy-image.ts';
 import { bytesOf, textOf } from './values/text.ts';
 
 /** Between two looks at the clock: tens of microseconds for what policies do, some milliseconds at the very worst. */
-const fuelSlice = 1_024;
+const fuelSlice = 256;
 /** OPA's tag of a string value, and where its length and its bytes' address stand beside it (wasm/src/value.h). */
 const stringTag = 4;
 const stringLengthOffset = 4;

@@ -43,16 +43,41 @@ export function readImports(section: Uint8Array | undefined): { functions: reado
       functions.push(name);
       reader.u32();
     } else if (kind === 2 || kind === 1) {
-      if (kind === 1) reader.byte();
-      const limits = reader.byte();
-      reader.u32();
-      if ((limits & 1) === 1) reader.u32();
+      if (kind === 1) readTableType(reader);
+      readLimits(reader);
     } else if (kind === 3) {
       globals += 1;
-      reader.bytes(2);
+      readValueType(reader);
+      reader.byte();
     } else throw new BundleRefused(`policy.wasm imports ${name}, which no OPA policy does`);
   }
   return { functions, globals };
+}
+
+/** i32, i64, f32, f64. Others have types of several bytes, and no policy has them. */
+export function readValueType(reader: Reader): void {
+  const type = reader.byte();
+  if (type < 0x7c || type > 0x7f) throw notKnown('a value type', type);
+}
+
+/** @returns the elements or pages that are there from the start */
+export function readLimits(reader: Reader): number {
+  const flags = reader.byte();
+  // Bit 0: there is a maximum; bit 1: shared. Others change what follows.
+  if (flags > 3) throw notKnown('limits', flags);
+  const minimum = reader.u32();
+  if ((flags & 1) === 1) reader.u32();
+  return minimum;
+}
+
+export function readTableType(reader: Reader): void {
+  const type = reader.byte();
+  if (type !== 0x70) throw notKnown('a table', type);
+}
+
+/** What is read as something that it is not hides what comes after it. */
+export function notKnown(what: string, code: number): BundleRefused {
+  return new BundleRefused(`policy.wasm holds ${what} that is not known here: 0x${code.toString(16)}`);
 }
 
 /** A vector's section with one more element behind the others. */
@@ -134,9 +159,11 @@ export class Reader {
     return Buffer.from(this.bytes(this.u32())).toString('utf8');
   }
 
-  /** Reads over a LEB128 number of any sign and width. */
-  leb(): void {
-    for (let length = 1; (this.byte() & 0x80) !== 0; length += 1) {
+  /** Reads over a LEB128 number of any sign and width. @returns its last byte */
+  leb(): number {
+    for (let length = 1; ; length += 1) {
+      const byte = this.byte();
+      if ((byte & 0x80) === 0) return byte;
       if (length === 10) throw new BundleRefused('policy.wasm holds a number that is too long');
     }
   }

@@ -1,5 +1,4 @@
-import { BundleRefused } from '../domain/errors.ts';
-import type { Reader } from './wasm-binary.ts';
+import { notKnown, type Reader, readValueType } from './wasm-binary.ts';
 
 /** The type of a block that takes nothing from the stack and leaves nothing. */
 export const voidBlock = 0x40;
@@ -12,7 +11,7 @@ export interface Branch {
 }
 
 type Instruction =
-  | { readonly kind: 'block' | 'end' | 'bulk' | 'other' }
+  | { readonly kind: 'block' | 'end' | 'grow' | 'bulk' | 'other' }
   | { readonly kind: 'loop'; readonly isVoid: boolean }
   | { readonly kind: 'branch'; readonly branches: readonly Branch[] }
   /** Without a callee it goes through a table. */
@@ -26,7 +25,9 @@ export function readInstruction(reader: Reader): Instruction {
   // 0x45 to 0xc4 are comparisons, arithmetic and conversions: operands on the stack only.
   if (opcode >= 0x45 && opcode <= 0xc4) return other;
   if (opcode >= 0x28 && opcode <= 0x3e) {
-    reader.u32();
+    // From here on the number of a memory stands behind it.
+    const alignment = reader.u32();
+    if (alignment >= 0x40) throw notKnown('an alignment', alignment);
     reader.leb();
     return other;
   }
@@ -34,12 +35,12 @@ export function readInstruction(reader: Reader): Instruction {
     case 0x03: {
       // loop
       const isVoid = reader.next === voidBlock;
-      reader.leb();
+      readBlockType(reader);
       return { kind: 'loop', isVoid };
     }
     case 0x02: // block
     case 0x04: // if
-      reader.leb();
+      readBlockType(reader);
       return { kind: 'block' };
     case 0x41: // i32.const
     case 0x42: // i64.const
@@ -67,7 +68,7 @@ export function readInstruction(reader: Reader): Instruction {
       return other;
     case 0x40: // memory.grow
       reader.u32();
-      return { kind: 'bulk' };
+      return { kind: 'grow' };
     case 0x10: // call
       return { kind: 'call', callee: reader.u32() };
     case 0x11: // call_indirect
@@ -85,8 +86,16 @@ export function readInstruction(reader: Reader): Instruction {
     case 0xfc:
       return readPrefixed(reader);
     default:
-      throw new BundleRefused(`policy.wasm holds an instruction that is not known here: 0x${opcode.toString(16)}`);
+      throw notKnown('an instruction', opcode);
   }
+}
+
+/** None, one value, or a type by its number: a signed number, of which these are the negative ones. */
+function readBlockType(reader: Reader): void {
+  const first = reader.next ?? 0;
+  if (first === voidBlock) reader.byte();
+  else if ((first & 0xc0) === 0x40) readValueType(reader);
+  else if ((reader.leb() & 0x40) !== 0) throw notKnown('a block', first);
 }
 
 function readBranch(reader: Reader): Branch {
@@ -111,6 +120,6 @@ function readPrefixed(reader: Reader): Instruction {
       reader.u32();
       return other;
     default:
-      throw new BundleRefused(`policy.wasm holds an instruction that is not known here: 0xfc ${opcode}`);
+      throw notKnown('an instruction 0xfc', opcode);
   }
 }

@@ -8,6 +8,7 @@ export const sectionIds = {
   type: 1,
   import: 2,
   function: 3,
+  table: 4,
   memory: 5,
   global: 6,
   export: 7,
