@@ -5,7 +5,7 @@ import type { ConfigDraft } from './draft.ts';
 import type { Fault } from './fault.ts';
 import type { Address } from './schema.ts';
 
-/** Bodies that are being decided, or were answered to policies, are all in memory at once: limits multiply to that. */
+/** Bodies that are being read or decided, or were answered to policies, are all in memory at once: limits multiply to that. */
 const bodiesBytesMax = 2 * 1024 ** 3;
 
 /** What no single member shows: how members stand to each other, and which of them would open the gate. */

@@ -73,7 +73,12 @@ const listenerLimits = (connections: number) => ({
   depth: integer(1, 512, 64, 'Deepest nesting of JSON objects and arrays in a body.'),
   header_bytes: integer(1024, mebibyte, 16_384, 'Largest header block with the request line, in bytes.'),
   headers_count: integer(8, 2000, 100, 'Most header fields in one request.'),
-  connections: integer(1, 65_536, connections, 'Most connections open at one time; more are closed as they come.'),
+  connections: integer(
+    1,
+    65_536,
+    connections,
+    'Most connections open at one time on each address and socket; more are closed as they come.',
+  ),
   // Looked at every half second: a caller that dawdles is gone within ten.
   header_timeout_ms: integer(100, 600_000, 9_000, 'Time for a request header to arrive whole.'),
   body_timeout_ms: integer(100, 600_000, 10_000, 'Time for a request body to arrive whole.'),
@@ -299,7 +304,12 @@ export const configSchema = Type.Object(
           256 * mebibyte,
           'Most memory one evaluation may take beyond the data, past which the decision is deny `policy_budget_spent`.',
         ),
-        in_flight: integer(1, 65_536, 512, 'Most requests being decided at one time; more are answered 503.'),
+        in_flight: integer(
+          1,
+          65_536,
+          512,
+          'Most requests being read or decided at one time. Those whose bodies are still coming fill no more than their listener’s even part of it. More are answered 503.',
+        ),
         requests_per_socket: integer(1, 1_000_000_000, 100_000, 'Requests on one connection before it is closed.'),
       }),
     }),

@@ -47,15 +47,23 @@ export interface Doorway {
 
 const loopbackHosts = ['127.0.0.1', 'localhost', '[::1]'];
 
+/** A door, and how many requests came through it whose bodies have not come whole. */
+interface Entrance {
+  readonly door: Door;
+  reading: number;
+}
+
 /**
  * The decision routes, on `node:http` itself: Express about doubles what an answer costs (bench/floor.ts).
- * All doorways share one count of requests in flight.
+ * All doorways share one count of requests in flight. How long a body takes is its caller's to say, so those that are
+ * read may fill no more than their doorway's even part of it: whoever dawdles leaves the other doorways theirs.
  */
 export class DecisionListener {
   readonly #options: DecisionListenerOptions;
   readonly #ownHosts: ReadonlySet<string>;
   readonly #front: HttpFront;
   #inFlight = 0;
+  #doorways = 0;
   #stopping = false;
 
   constructor(options: DecisionListenerOptions) {
@@ -72,17 +80,19 @@ export class DecisionListener {
   }
 
   doorway(door: Door): Doorway {
-    const server = this.#front.server((request, response) => void this.#handle(request, response, door));
+    this.#doorways += 1;
+    const entrance: Entrance = { door, reading: 0 };
+    const server = this.#front.server((request, response) => void this.#handle(request, response, entrance));
     return { server, close: () => this.#close(server), cut: () => server.closeAllConnections() };
   }
 
-  async #handle(request: IncomingMessage, response: ServerResponse, door: Door): Promise<void> {
+  async #handle(request: IncomingMessage, response: ServerResponse, entrance: Entrance): Promise<void> {
     const target = request.url ?? '';
     this.#inFlight += 1;
     let head: Head | undefined;
     try {
       head = readHead(request.rawHeaders, this.#options.limits.headersCount);
-      const answer = await this.#answer(request, response, target, head, door);
+      const answer = await this.#answer(request, response, target, head, entrance);
       sendAnswer(response, answer, head.requestId, this.#stopping);
     } catch (cause) {
       const error = asSidecarError(cause);
@@ -103,9 +113,10 @@ export class DecisionListener {
     response: ServerResponse,
     target: string,
     head: Head,
-    door: Door,
+    entrance: Entrance,
   ): Promise<Answer> {
     const { limits } = this.#options;
+    const { door } = entrance;
     if (this.#stopping) throw new RequestRefused('stopping', 503);
     if (this.#inFlight > limits.inFlight) throw new RequestRefused('overloaded', 503);
     if (door.kind === 'tcp' && !isOwnHost(head.host, this.#ownHosts)) throw new RequestRefused('host_foreign', 403);
@@ -116,7 +127,16 @@ export class DecisionListener {
     }
     const opaWithoutBody = found.surface === 'opa' && head.contentType === undefined;
     if (!isJson(head.contentType) && !opaWithoutBody) throw new RequestRefused('content_type_unsupported', 400);
-    const body = await this.#front.readBody(request, response, head, limits.bodyBytes);
+    if (entrance.reading >= Math.max(1, Math.floor(limits.inFlight / this.#doorways))) {
+      throw new RequestRefused('overloaded', 503);
+    }
+    let body: Uint8Array;
+    entrance.reading += 1;
+    try {
+      body = await this.#front.readBody(request, response, head, limits.bodyBytes);
+    } finally {
+      entrance.reading -= 1;
+    }
     const { socket } = request;
     return this.#options.authorize({
       surface: found.surface,

@@ -143,7 +143,8 @@ describe('H21 overload', () => {
   }, 60_000);
 
   it('H21 more requests than may be in flight are told to come again, counted, and served when there is room', async () => {
-    await place.configure({ decision: { limits: { in_flight: 4 } } });
+    // The TCP listener's half of it is four.
+    await place.configure({ decision: { limits: { in_flight: 8 } } });
     const sidecar = await place.start();
     const bytes = raw(asking('canary'));
     const begun = Array.from({ length: 4 }, () => held(sidecar.port('decision'), bytes.slice(0, -10)));
@@ -162,6 +163,20 @@ describe('H21 overload', () => {
     await answersRightly(sidecar);
     // The record is written behind the answers.
     await eventually(async () => (await place.events()).length >= 5);
+  }, 60_000);
+
+  it('H21 one agent’s bodies that never come whole leave another on its own socket served', async () => {
+    const sidecar = await place.start();
+    const begun = raw(asking('canary')).slice(0, -10);
+    const dawdling = Array.from({ length: 520 }, () => held(sidecar.port('decision'), begun));
+    for (const socket of dawdling) socket.resume();
+    await sidecar.inFlight(256);
+    await eventually(() => dawdling.filter(({ readableEnded }) => readableEnded).length === 264);
+    for (let asks = 0; asks < 20; asks += 1) await answersRightly(sidecar);
+    expect((await sidecar.decision().post(evaluation, asking('canary'))).status).toBe(503);
+    for (const socket of dawdling) socket.destroy();
+    await sidecar.inFlight(0);
+    expect((await sidecar.decision().post(evaluation, asking('canary'))).status).toBe(200);
   }, 60_000);
 
   it('H21 callers who ask ten times as much as can be served leave memory flat, and a quiet one right', async () => {
