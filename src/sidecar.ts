@@ -53,7 +53,7 @@ export interface Sidecar {
   readonly addresses: { readonly decision?: string; readonly control?: string; readonly probes?: string };
   /** Reads the bundle's file again; the status says what became of it. */
   reloadBundle(): Promise<void>;
-  /** Answers what is in flight, writes what waits to be written, lets go of everything. */
+  /** Answers what is in flight, writes what waits to be written, lets go of everything. Called again: in less time. */
   close(graceMs: number): Promise<void>;
 }
 
@@ -70,13 +70,19 @@ const realm = 'postern';
 /** What was opened, to be closed in the opposite order. */
 class Opened {
   readonly #closers: (() => Promise<void>)[] = [];
+  #closing: Promise<void> | undefined;
 
   push(close: () => Promise<void>): void {
     this.#closers.push(close);
   }
 
-  /** Closes all of it, whatever fails on the way. @throws the first failure */
-  async close(): Promise<void> {
+  /** Closes all of it, once, whatever fails on the way. @throws the first failure */
+  close(): Promise<void> {
+    this.#closing ??= this.#closeAll();
+    return this.#closing;
+  }
+
+  async #closeAll(): Promise<void> {
     let failed: { readonly cause: unknown } | undefined;
     for (const close of this.#closers.splice(0).reverse()) {
       await close().catch((cause: unknown) => {
@@ -201,7 +207,7 @@ async function start(config: Config, effects: Effects, opened: Opened): Promise<
     outsideWaiting: () => asker?.inFlight ?? 0,
     logLinesDropped: () => log.dropped(),
   });
-  const doors = new Doors();
+  const doors = new Doors(asker);
   opened.push(() => doors.close());
   const probes = new Probes({
     notReady: readiness,
@@ -266,7 +272,13 @@ function readinessTeller(readiness: () => readonly string[], log: OperationalLog
 /** Everything that lets requests in. */
 class Doors {
   readonly #doorways: { close(): Promise<void>; cut(): void }[] = [];
+  readonly #asker: Asker | undefined;
   #cut: NodeJS.Timeout | undefined;
+
+  /** @param asker whom decisions wait for; those that nobody waits for any more need not wait either */
+  constructor(asker: Asker | undefined) {
+    this.#asker = asker;
+  }
 
   push(doorway: { close(): Promise<void>; cut(): void }): void {
     this.#doorways.push(doorway);
@@ -281,6 +293,7 @@ class Doors {
   cutAfter(graceMs: number): void {
     clearTimeout(this.#cut);
     this.#cut = setTimeout(() => {
+      this.#asker?.cut();
       for (const doorway of this.#doorways) doorway.cut();
     }, graceMs).unref();
   }

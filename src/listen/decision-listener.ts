@@ -39,11 +39,14 @@ export interface Door {
 /** A door with its server, not yet bound. */
 export interface Doorway {
   readonly server: Server;
-  /** No new connections; resolves when what is in flight has been answered. */
+  /** No new connections; resolves when what is in flight has been answered, or decided if its caller has gone. */
   close(): Promise<void>;
-  /** Ends every connection, answered or not. */
+  /** Ends every connection, answered or not; after that `close` waits a moment for what is in flight, and no longer. */
   cut(): void;
 }
+
+/** How long what is in flight may take once its caller has been cut off: enough to be decided and recorded. */
+const cutMs = 1_000;
 
 const loopbackHosts = ['127.0.0.1', 'localhost', '[::1]'];
 
@@ -65,6 +68,8 @@ export class DecisionListener {
   #inFlight = 0;
   #doorways = 0;
   #stopping = false;
+  /** Made by a doorway that closes; kept until nothing is in flight. */
+  #settled: PromiseWithResolvers<void> | undefined;
 
   constructor(options: DecisionListenerOptions) {
     this.#options = options;
@@ -83,7 +88,15 @@ export class DecisionListener {
     this.#doorways += 1;
     const entrance: Entrance = { door, reading: 0 };
     const server = this.#front.server((request, response) => void this.#handle(request, response, entrance));
-    return { server, close: () => this.#close(server), cut: () => server.closeAllConnections() };
+    const cut = Promise.withResolvers<void>();
+    return {
+      server,
+      close: () => this.#close(server, cut.promise),
+      cut: () => {
+        server.closeAllConnections();
+        setTimeout(cut.resolve, cutMs).unref();
+      },
+    };
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse, entrance: Entrance): Promise<void> {
@@ -105,6 +118,10 @@ export class DecisionListener {
       sendAnswer(response, { ...answer, headers: { ...answer.headers, ...allow } }, head?.requestId, close);
     } finally {
       this.#inFlight -= 1;
+      if (this.#inFlight === 0) {
+        this.#settled?.resolve();
+        this.#settled = undefined;
+      }
     }
   }
 
@@ -148,9 +165,13 @@ export class DecisionListener {
     });
   }
 
-  async #close(server: Server): Promise<void> {
+  async #close(server: Server, cut: Promise<void>): Promise<void> {
     this.#stopping = true;
     await closeServer(server);
+    // A caller who leaves ends a connection, and not what was begun: a use of a grant is spent, and goes on record.
+    if (this.#inFlight === 0) return;
+    this.#settled ??= Promise.withResolvers();
+    await Promise.race([this.#settled.promise, cut]);
   }
 }
 

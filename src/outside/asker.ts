@@ -24,7 +24,9 @@ export interface AskerOptions {
 export class Asker implements Outside {
   readonly #options: AskerOptions;
   readonly #names: Names;
-  #inFlight = 0;
+  /** Of the decisions that wait. */
+  readonly #waiting = new Set<AbortController>();
+  #isCut = false;
 
   constructor(options: AskerOptions) {
     this.#options = options;
@@ -32,16 +34,17 @@ export class Asker implements Outside {
   }
 
   get inFlight(): number {
-    return this.#inFlight;
+    return this.#waiting.size;
   }
 
   begin(): Conversation {
     const { inFlightMax, questionsMax, waitMs } = this.#options;
+    if (this.#isCut) throw stopped();
     // Never a queue: who waits in one waits for others' servers.
-    if (this.#inFlight >= inFlightMax)
+    if (this.#waiting.size >= inFlightMax)
       throw new Undecided('outside_unavailable', `${inFlightMax} decisions wait for somebody outside already`);
-    this.#inFlight += 1;
     const over = new AbortController();
+    this.#waiting.add(over);
     const timer = setTimeout(() => {
       over.abort(new Undecided('outside_unavailable', `the decision waited ${waitMs} ms for somebody outside`));
     }, waitMs);
@@ -56,9 +59,15 @@ export class Asker implements Outside {
       },
       end: () => {
         clearTimeout(timer);
-        this.#inFlight -= 1;
+        this.#waiting.delete(over);
       },
     };
+  }
+
+  /** Nobody is asked any more, and decisions that wait go on without a reply. */
+  cut(): void {
+    this.#isCut = true;
+    for (const over of this.#waiting) over.abort(stopped());
   }
 
   /** @throws what the decision's own end gives for a reason */
@@ -114,4 +123,8 @@ export class Asker implements Outside {
     if (looked.kind === 'failed') return looked;
     return { kind: 'addresses', addresses: [...new Set(looked.addresses.map(({ address }) => address))].sort() };
   }
+}
+
+function stopped(): Undecided {
+  return new Undecided('outside_unavailable', 'the sidecar stops, and waits for nobody outside any more');
 }

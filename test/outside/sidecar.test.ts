@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { dispatch } from '../../src/cli/dispatch.ts';
 import { explain } from '../../src/cli/explain.ts';
@@ -61,12 +62,13 @@ async function start(builtins: object, bundle: object = {}): Promise<void> {
   });
 }
 
-async function decided(by = server): Promise<unknown> {
+async function decided(by = server, signal?: AbortSignal): Promise<unknown> {
   const requests = [{ method: 'get', url: by.origin, headers: { Authorization: 'Bearer CANARY' } }];
   const answer = await fetch(`http://${sidecar.addresses.decision}/access/v1/evaluation`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: asked({ context: { requests } }),
+    ...(signal !== undefined && { signal }),
   });
   return answer.json();
 }
@@ -117,6 +119,46 @@ describe('a sidecar whose policy asks outside', () => {
       expect(await waiting).toMatchObject({ decision: true });
       await closed;
       expect(await readFile(join(directory, 'decisions.jsonl'), 'utf8')).toContain('"effect":"allow"');
+    } finally {
+      await slow.close();
+    }
+  }, 60_000);
+
+  it('X01 records a decision whose caller has left before it stops', async () => {
+    const held: (() => void)[] = [];
+    const slow = await askedServer((_request, response) => held.push(() => json(response, { yes: true })));
+    try {
+      await start({ http_send: { origins: [slow.origin], timeout_ms: 60_000 }, ...names, wait_ms: 60_000 });
+      const left = new AbortController();
+      const asking = decided(slow, left.signal).catch(() => 'left');
+      await eventually(() => held.length === 1);
+      left.abort();
+      expect(await asking).toBe('left');
+      const closed = sidecar.close(60_000).then(() => 'closed');
+      // Longer than idle connections are left open.
+      expect(await Promise.race([closed, pause(1_000, 'open')])).toBe('open');
+      for (const release of held) release();
+      expect(await closed).toBe('closed');
+      expect(await readFile(join(directory, 'decisions.jsonl'), 'utf8')).toContain('"effect":"allow"');
+    } finally {
+      await slow.close();
+    }
+  }, 60_000);
+
+  it('X01 waits for nobody outside past its grace, denies what waits, and records that', async () => {
+    const slow = await askedServer(() => undefined);
+    try {
+      await start({ http_send: { origins: [slow.origin], timeout_ms: 60_000 }, ...names, wait_ms: 60_000 });
+      const waiting = decided(slow).catch(() => 'cut');
+      await eventually(() => slow.requests.length === 1);
+      const toldMs = performance.now();
+      await sidecar.close(300);
+      expect(performance.now() - toldMs).toBeLessThan(5_000);
+      expect(await waiting).toBe('cut');
+      const record = await readFile(join(directory, 'decisions.jsonl'), 'utf8');
+      expect(record).toContain('"outside_unavailable"');
+      expect(record).toContain('"effect":"deny"');
+      expect(record.split('\n')).toHaveLength(2);
     } finally {
       await slow.close();
     }
