@@ -24,6 +24,10 @@ import { loadPolicy, type Sidecar, startSidecar } from './sidecar.ts';
 const graceMs = 20_000;
 /** What a second SIGTERM leaves: still time to write what was acknowledged. */
 const hurryMs = 500;
+/** What there is beyond that to write and let go; then something hangs. */
+const closingMs = 4_000;
+/** For a log that nobody reads. */
+const drainMs = 500;
 
 /** @see process.threadCpuUsage, in microseconds */
 const threadCpuMs = (): number => {
@@ -55,13 +59,18 @@ async function serve(args: readonly string[]): Promise<number> {
   process.umask(0o027);
   const sink = lineSink(unblockedOutput(process.stdout.fd, process.stdout));
   const log = createLog({ ...config.log, clock, write: sink.write });
-  const stopped = Promise.withResolvers<number>();
-
-  let sidecar: Sidecar | undefined;
+  /** With the exit code; without one if something hangs. */
+  const stopped = Promise.withResolvers<number | undefined>();
+  let worst: number = exitCodes.ok;
   const stop = (code: number, withinMs: number): void => {
-    const closing = sidecar === undefined ? Promise.resolve() : sidecar.close(withinMs);
-    closing.then(
-      () => stopped.resolve(code),
+    worst = Math.max(worst, code);
+    setTimeout(() => {
+      log.error('the sidecar could not close in time');
+      stopped.resolve(undefined);
+    }, withinMs + closingMs);
+    const closed = started.then((sidecar) => sidecar?.close(withinMs));
+    closed.then(
+      () => stopped.resolve(worst),
       (cause: unknown) => {
         log.error('the sidecar could not close cleanly', { cause });
         stopped.resolve(exitCodes.failure);
@@ -76,7 +85,7 @@ async function serve(args: readonly string[]): Promise<number> {
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
-  process.on('SIGHUP', () => void sidecar?.reloadBundle());
+  process.on('SIGHUP', () => void started.then((sidecar) => sidecar?.reloadBundle()));
   // What nobody caught has left the process in a state that nobody knows: it says so and ends; the supervisor restarts it.
   const onFault = (cause: unknown): void => {
     log.error('an unexpected fault ends the sidecar', { cause });
@@ -86,26 +95,34 @@ async function serve(args: readonly string[]): Promise<number> {
   process.on('unhandledRejection', onFault);
 
   log.info('starting', { config: path, version, node: process.version });
-  try {
-    sidecar = await startSidecar(config, {
-      clock,
-      newId: randomUUID,
-      threadCpuMs,
-      log,
-      version,
-      nodeVersion: process.version,
-    });
-    if (asked) stop(exitCodes.ok, hurryMs);
-  } catch (cause) {
+  const started: Promise<Sidecar | undefined> = startSidecar(config, {
+    clock,
+    newId: randomUUID,
+    threadCpuMs,
+    log,
+    version,
+    nodeVersion: process.version,
+  }).catch((cause: unknown) => {
     // A fault with a name of ours says all there is to say; anything else is our own bug, and needs its stack.
     const named = asSidecarError(cause);
     if (named.code === 'internal') log.error('the sidecar cannot start', { cause });
     else log.error(`the sidecar cannot start: ${named.message}`, { code: named.code });
     stopped.resolve(exitCodes.failure);
-  }
+    return undefined;
+  });
+
   const code = await stopped.promise;
-  await sink.drained(1_000);
-  return code;
+  const unread = await sink.drained(drainMs);
+  if (unread > 0) {
+    const errors = lineSink(unblockedOutput(process.stderr.fd, process.stderr));
+    errors.write(`postern serve: ${unread + log.dropped()} lines of the log were not written: nobody reads it`);
+    await errors.drained(drainMs);
+  }
+  // `process.exit` waits for threads, also for one that hangs on a disk. (The first process of a container cannot kill
+  // itself; whoever runs the container does then.)
+  if (code === undefined) process.kill(process.pid, 'SIGKILL');
+  // Not left to end by itself: whatever is still open, such as a log that nobody reads, would keep it for as long.
+  return process.exit(code ?? exitCodes.failure);
 }
 
 /** Aborts at the first SIGINT or SIGTERM; the second one ends the process as if nobody listened. */

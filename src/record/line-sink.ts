@@ -5,8 +5,12 @@ import type { Writable } from 'node:stream';
 export interface LineSink {
   /** @returns false if the line was dropped: the buffer is full, or the output closed */
   write(line: string): boolean;
-  /** Resolves when all that was taken is written, the output has closed, or the time is up. */
-  drained(timeoutMs: number): Promise<void>;
+  /**
+   * Resolves when all that was taken is written, the output has closed, or the time is up.
+   *
+   * @returns how many lines are still not written; what a closed output did not take is not counted
+   */
+  drained(timeoutMs: number): Promise<number>;
 }
 
 /**
@@ -23,8 +27,12 @@ export function unblockedOutput(fd: number, standard: Writable): Writable {
 
 export function lineSink(stream: Writable, bufferBytesMax = 1024 * 1024): LineSink {
   let open = true;
+  let waiting = 0;
   const close = () => {
     open = false;
+  };
+  const written = () => {
+    waiting -= 1;
   };
   // EPIPE and the like: whoever read the output is gone. The sidecar's work is not to be read.
   stream.on('error', close);
@@ -33,11 +41,12 @@ export function lineSink(stream: Writable, bufferBytesMax = 1024 * 1024): LineSi
     write(line) {
       // `writableLength` counts bytes that wait; without this limit a reader that stalls would cost all memory.
       if (!open || stream.writableLength + Buffer.byteLength(line) + 1 > bufferBytesMax) return false;
-      stream.write(`${line}\n`);
+      waiting += 1;
+      stream.write(`${line}\n`, written);
       return true;
     },
     async drained(timeoutMs) {
-      if (!open || stream.writableLength === 0) return;
+      if (!open || stream.writableLength === 0) return 0;
       const { promise, resolve } = Promise.withResolvers<void>();
       const timer = setTimeout(resolve, timeoutMs);
       stream.on('close', resolve);
@@ -46,6 +55,7 @@ export function lineSink(stream: Writable, bufferBytesMax = 1024 * 1024): LineSi
       stream.write('', () => resolve());
       await promise;
       clearTimeout(timer);
+      return open ? waiting : 0;
     },
   };
 }

@@ -64,8 +64,13 @@ const pod = ofKind('Deployment').spec.template.spec;
 const [sidecar] = pod.initContainers;
 const [agent] = pod.containers;
 
-/** What the sidecar may take to end, in seconds. */
-const graceS = Number(/^const graceMs = ([\d_]+);$/m.exec(text('src/main.ts'))?.[1]?.replaceAll('_', '')) / 1_000;
+/** What the sidecar may take to end, in seconds; what it drains is its log, and standard error if nobody reads that. */
+const graceS =
+  ['graceMs', 'closingMs', 'drainMs', 'drainMs']
+    .map((name) =>
+      Number(new RegExp(`^const ${name} = ([\\d_]+);$`, 'm').exec(text('src/main.ts'))?.[1]?.replaceAll('_', '')),
+    )
+    .reduce((sum, ms) => sum + ms) / 1_000;
 
 /** Where a path of the configuration lies, by the mounts of a container. */
 const mountOf = (container: Container | undefined, path: string | undefined) =>

@@ -1,5 +1,8 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually } from '../support/eventually.ts';
@@ -126,6 +129,38 @@ describe('X01 SIGTERM', () => {
     expect(await sidecar.exited).toEqual({ code: 0, signal: null });
     const again = await place.start();
     expect((await again.control().get('/v1/signals/device/node-7')).status).toBe(200);
+  }, 30_000);
+
+  it('X01 ends while nobody reads the log, with every decision on record, and tells how much of the log is lost', async () => {
+    await place.configure({ record: { file: place.record, console: true } });
+    const sidecar = await place.start();
+    sidecar.child.stdout?.pause();
+    const answers = 600;
+    for (let asked = 0; asked < answers; asked += 1) {
+      expect((await sidecar.decision().post(evaluation, asking('canary'))).status).toBe(200);
+    }
+    const ended = once(sidecar.child, 'exit');
+    sidecar.signal('SIGTERM');
+    expect(await ended).toEqual([0, null]);
+    expect(await place.recordLines()).toHaveLength(answers);
+    sidecar.child.stdout?.resume();
+    await sidecar.exited;
+    const lost = Number(/(\d+) lines of the log were not written/.exec(sidecar.output)?.[1]);
+    expect(lost).toBeGreaterThan(0);
+    expect(lost).toBeLessThan(answers + 10);
+  }, 60_000);
+
+  it('X01 while it starts, and hangs, ends it', async () => {
+    // Opened by a thread that then waits for somebody to write; the process itself could not end it.
+    await rm(join(place.directory, 'token'));
+    execFileSync('mkfifo', [join(place.directory, 'token')]);
+    const sidecar = place.spawn();
+    await sidecar.says('"starting"');
+    sidecar.signal('SIGTERM');
+    await sidecar.says('told to stop');
+    sidecar.signal('SIGTERM');
+    expect(await sidecar.exited).toEqual({ code: null, signal: 'SIGKILL' });
+    expect(sidecar.output).toContain('the sidecar could not close in time');
   }, 30_000);
 
   it('X01 while it starts ends it, and the next one starts on what it left', async () => {

@@ -49,11 +49,14 @@ describe('X10 an output that is slow', () => {
     expect(sink.write('€€€')).toBe(true);
   });
 
-  it('is not waited for longer than is said', async () => {
-    const { stream } = stalled();
+  it('is not waited for longer than is said, which tells how many lines it has not taken', async () => {
+    const { stream, letGo } = stalled();
     const sink = lineSink(stream);
     sink.write('x');
-    await expect(sink.drained(20)).resolves.toBeUndefined();
+    sink.write('y');
+    expect(await sink.drained(20)).toBe(2);
+    letGo();
+    expect(await sink.drained(1000)).toBe(0);
   });
 });
 
