@@ -57,7 +57,9 @@ export interface Sidecar {
   close(graceMs: number): Promise<void>;
 }
 
-const storeTickMs = 1_000;
+const upkeepMs = 1_000;
+/** Beside the time that answers have: what a container's grace period has to hold. */
+const recordCloseMs = 3_000;
 const archiveLimits = { inflatedBytes: 1_073_741_824, members: 10_000 };
 /** A larger result is no decision. */
 const resultBytesMax = 1_048_576;
@@ -150,8 +152,9 @@ async function start(config: Config, effects: Effects, opened: Opened): Promise<
   const tellReadiness = readinessTeller(readiness, log);
   const upkeep = setInterval(() => {
     void stores.tick();
+    decisionLog.look();
     tellReadiness();
-  }, storeTickMs);
+  }, upkeepMs);
   opened.push(async () => clearInterval(upkeep));
 
   const asker = askerOf(config, metrics);
@@ -428,6 +431,7 @@ async function openDecisionLog({ record }: Config, effects: Effects, metrics: Me
     return await DecisionLog.open({
       path: record.file,
       pendingBytesMax: record.buffer_bytes,
+      closeMs: recordCloseMs,
       monotonicMs: () => effects.clock.monotonicMs(),
       log: effects.log,
       written: (events) => metrics.journalWritten(events),

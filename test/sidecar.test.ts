@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -143,6 +144,45 @@ describe('a sidecar as its parts are put together', () => {
     const record = await readFile(join(directory, 'decisions.jsonl'), 'utf8');
     expect(record).toContain('"erased":["/input/context/secret","/result/reasons/0/message"]');
     for (const text of [record, kept.text(), metrics]) expect(text).not.toContain('CANARY');
+  }, 60_000);
+
+  it('W12 is not ready while the disk of the record does not answer, and is again once it does', async () => {
+    const pipe = join(directory, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    let passedMs = 0;
+    const kept = new KeptLog();
+    sidecar = await start(
+      { record: { file: pipe } },
+      {
+        clock: { now: effects.clock.now, monotonicMs: () => performance.now() + passedMs },
+        log: Object.assign(kept, { dropped: () => 0 }),
+      },
+    );
+    const { decision, probes } = sidecar.addresses;
+    const reader = await open(pipe, 'r');
+    // A pipe takes 64 KiB before its writer waits.
+    await fetch(`http://${decision}/access/v1/evaluation`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        subject: { type: 'agent', id: agent },
+        action: { name: 'query' },
+        resource: { type: 'database', id: 'payroll' },
+        context: { task: Array.from({ length: 400 }, () => 'x'.repeat(200)) },
+      }),
+    });
+    const buffer = Buffer.alloc(1_000_000);
+    const first = await reader.read(buffer, 0, 1);
+    passedMs += 5_000;
+    const ready = async (): Promise<number> => (await fetch(`http://${probes}/health/ready`)).status;
+    await eventually(async () => (await ready()) === 503);
+    await eventually(() => kept.of('warn').includes('not ready to decide'));
+    expect(kept.of('error')).toEqual(['the decision log has not been written for 5 s; events wait']);
+    let event = buffer.toString('utf8', 0, first.bytesRead);
+    while (!event.endsWith('\n')) event += buffer.toString('utf8', 0, (await reader.read(buffer)).bytesRead);
+    await reader.close();
+    await eventually(async () => (await ready()) === 200);
+    expect(JSON.parse(event)).toMatchObject({ effect: 'deny' });
   }, 60_000);
 
   it('lets go of everything when something cannot be opened, so that the next start can', async () => {

@@ -408,7 +408,7 @@ export const configSchema = Type.Object(
       file: path('File that decision events are appended to, one JSON object a line.'),
       buffer_bytes: integer(
         65_536,
-        1024 * mebibyte,
+        256 * mebibyte,
         8 * mebibyte,
         'Most bytes of events that wait for the disk; past it decisions are deny `audit_unavailable`.',
       ),

@@ -8,6 +8,8 @@ export interface DecisionLogOptions {
   readonly path: string;
   /** UTF-16 units of events that may wait for the disk: memory, not bytes on it. */
   readonly pendingBytesMax: number;
+  /** How long closing goes on with what still waits; the last write has a second more. */
+  readonly closeMs: number;
   /** Tells how long events were looked through at a stretch. */
   readonly monotonicMs: () => number;
   readonly log: Log;
@@ -23,6 +25,15 @@ const screenMs = 2;
 const retryMs = 250;
 /** Whether the path still leads to the file that is written is looked at so often, while something is. */
 const lookMs = 1_000;
+/** Events are looked through and written in portions: each is memory once more, and what is lost if the disk stops there. */
+const portionBytes = 1_048_576;
+const portionMs = 100;
+/** A disk that has not taken a portion after so long is taken to hang. */
+const hangsMs = 5_000;
+/** Events that found no room make the log fail for so long: a queue that runs over empties in between. */
+const overfullMs = 5_000;
+/** For the portion that is being written when the time to close is over. */
+const lastWriteMs = 1_000;
 
 /** Looks an event through before it is written. @returns what is kept of it; undefined: nothing */
 export type Screen = (line: string) => string | undefined;
@@ -42,11 +53,19 @@ export class DecisionLog {
   readonly #options: DecisionLogOptions;
   #lines: (string | Unscreened)[] = [];
   #pendingBytes = 0;
+  #pendingEvents = 0;
   #writing: Promise<void> | undefined;
   #failing = false;
+  /** When the disk was given what it has not taken yet. */
+  #givenMs: number | undefined;
+  #hanging = false;
+  /** When an event last found no room though the disk takes what it is given. */
+  #overfullMs: number | undefined;
   /** Whether part of an event may stand behind `#end`. */
   #torn = false;
   #closing = false;
+  /** Whether the time to close is over. */
+  #late = false;
   /** Where the last whole event ends; a write that came short is cut back to it. */
   #end: number;
   #lookedMs: number;
@@ -68,9 +87,23 @@ export class DecisionLog {
     return this.#pendingBytes;
   }
 
-  /** Whether the last write failed. */
+  /** Whether the last write failed, one does not come back, or events found no room lately. */
   get failing(): boolean {
-    return this.#failing;
+    return this.#failing || this.#hanging || this.#overfullMs !== undefined;
+  }
+
+  /** Sees what no event and no write shows by itself: time that goes by. To be called every second or so. */
+  look(): void {
+    const { log, monotonicMs } = this.#options;
+    const nowMs = monotonicMs();
+    if (!this.#hanging && this.#givenMs !== undefined && nowMs - this.#givenMs >= hangsMs) {
+      this.#hanging = true;
+      log.error(`the decision log has not been written for ${hangsMs / 1_000} s; events wait`);
+    }
+    if (this.#overfullMs !== undefined && nowMs - this.#overfullMs >= overfullMs) {
+      this.#overfullMs = undefined;
+      log.info('there is room for decision events again');
+    }
   }
 
   /**
@@ -80,16 +113,29 @@ export class DecisionLog {
   append(line: string, screen?: Screen): void {
     if (this.#pendingBytes + line.length > this.#options.pendingBytesMax) {
       this.#options.dropped(1);
+      this.#findNoRoom(line.length);
       throw new Undecided('audit_unavailable', `${this.#pendingBytes} bytes of events wait to be written`);
     }
     this.#lines.push(screen === undefined ? line : { line, screen });
     this.#pendingBytes += line.length;
+    this.#pendingEvents += 1;
     this.#writing ??= this.#writeAll();
   }
 
-  /** Writes what waits, once more even if the file has been failing; what cannot be written now is counted as dropped. */
+  /**
+   * Writes what waits, once more even if the file has been failing. What cannot be written now, or within `closeMs`, is
+   * counted as dropped; a disk that does not answer at all is not waited for.
+   */
   async close(): Promise<void> {
     this.#closing = true;
+    const finished = this.#finish();
+    if (await isOverWithin(this.#options.closeMs, finished)) return;
+    this.#late = true;
+    if (await isOverWithin(lastWriteMs, finished)) return;
+    this.#drop('the disk does not answer; the events that wait for it are lost');
+  }
+
+  async #finish(): Promise<void> {
     while (this.#writing !== undefined) await this.#writing;
     await this.#file.sync().catch((cause: NodeJS.ErrnoException) => {
       // A device such as /dev/null has nothing to sync: fsync(2).
@@ -98,46 +144,75 @@ export class DecisionLog {
     await this.#file.close();
   }
 
+  #findNoRoom(length: number): void {
+    const { pendingBytesMax, log, monotonicMs } = this.#options;
+    // One that has no room in an empty queue is too large, which is no fault of the log; one that waits for a disk in
+    // trouble adds nothing to it.
+    if (length > pendingBytesMax || this.#failing || this.#hanging) return;
+    if (this.#overfullMs === undefined) log.error('more decision events come than are written; no more can wait');
+    this.#overfullMs = monotonicMs();
+  }
+
   async #writeAll(): Promise<void> {
     await delay(gatherMs);
     while (this.#lines.length > 0) {
+      if (this.#late) {
+        this.#drop('there was no time to write all events; the last ones are lost');
+        break;
+      }
       const lines = await this.#takeScreened();
       const bytes = lines.reduce((sum, { length }) => sum + length, 0);
       const written = await this.#write(lines);
-      if (written) {
-        this.#pendingBytes -= bytes;
-        if (lines.length > 0) this.#options.written(lines.length);
-      } else if (this.#closing) {
-        this.#pendingBytes -= bytes;
-        this.#options.dropped(lines.length);
-      } else {
+      if (!written && !this.#closing) {
         this.#lines = [...lines, ...this.#lines];
         await delay(retryMs);
+        continue;
       }
+      this.#pendingBytes -= bytes;
+      this.#pendingEvents -= lines.length;
+      if (!written) this.#options.dropped(lines.length);
+      else if (lines.length > 0) this.#options.written(lines.length);
     }
     this.#writing = undefined;
   }
 
-  /** What waits now, as it is to be kept. */
-  async #takeScreened(): Promise<readonly string[]> {
-    const waiting = this.#lines;
+  #drop(why: string): void {
+    this.#options.log.error(why, { events: this.#pendingEvents });
+    this.#options.dropped(this.#pendingEvents);
     this.#lines = [];
+    this.#pendingBytes = 0;
+    this.#pendingEvents = 0;
+  }
+
+  /** The portion that is to be written next, as it is to be kept. */
+  async #takeScreened(): Promise<readonly string[]> {
+    const { monotonicMs } = this.#options;
     const lines: string[] = [];
-    let endsMs: number | undefined;
-    for (const each of waiting) {
+    let taken = 0;
+    let bytes = 0;
+    let screeningMs = 0;
+    let beganMs: number | undefined;
+    for (const each of this.#lines) {
+      if (bytes >= portionBytes || screeningMs >= portionMs) break;
+      taken += 1;
       if (typeof each === 'string') {
         lines.push(each);
+        bytes += each.length;
         continue;
       }
-      const { monotonicMs } = this.#options;
-      endsMs ??= monotonicMs() + screenMs;
+      beganMs ??= monotonicMs();
       const kept = this.#screened(each);
       if (kept !== undefined) lines.push(kept);
+      else this.#pendingEvents -= 1;
+      bytes += kept?.length ?? 0;
       this.#pendingBytes += (kept?.length ?? 0) - each.line.length;
-      if (monotonicMs() < endsMs) continue;
+      const spentMs = monotonicMs() - beganMs;
+      if (spentMs < screenMs) continue;
+      screeningMs += spentMs;
       await nextTurn();
-      endsMs = undefined;
+      beganMs = undefined;
     }
+    this.#lines.splice(0, taken);
     return lines;
   }
 
@@ -154,8 +229,9 @@ export class DecisionLog {
 
   async #write(lines: readonly string[]): Promise<boolean> {
     if (lines.length === 0) return true;
-    const chunk = Buffer.from(lines.join(''), 'utf8');
+    this.#givenMs = this.#options.monotonicMs();
     try {
+      const chunk = Buffer.from(lines.join(''), 'utf8');
       await this.#follow();
       await this.#mend();
       let done = 0;
@@ -165,7 +241,7 @@ export class DecisionLog {
       }
       this.#torn = false;
       this.#end += chunk.length;
-      if (this.#failing) this.#options.log.info('the decision log is written again');
+      if (this.#failing || this.#hanging) this.#options.log.info('the decision log is written again');
       this.#failing = false;
       return true;
     } catch (cause) {
@@ -174,6 +250,9 @@ export class DecisionLog {
       // Readers should not meet half an event for as long as the disk is full; if this fails too, the next write begins with it.
       await this.#mend().catch(() => undefined);
       return false;
+    } finally {
+      this.#givenMs = undefined;
+      this.#hanging = false;
     }
   }
 
@@ -226,4 +305,16 @@ function statIfThere(path: string): Promise<Stats | undefined> {
     if (cause.code === 'ENOENT') return undefined;
     throw cause;
   });
+}
+
+/** @returns whether the work was over in time; @throws as the work does, if it was */
+async function isOverWithin(ms: number, work: Promise<void>): Promise<boolean> {
+  const inTime = new AbortController();
+  const late = delay(ms, false, { signal: inTime.signal });
+  late.catch(() => undefined); // aborted
+  try {
+    return await Promise.race([work.then(() => true), late]);
+  } finally {
+    inTime.abort();
+  }
 }

@@ -165,7 +165,7 @@ log: {level: info}
       'decision.limits.connections: expected an integer from 1 to 65536, found a number out of range: Infinity',
       'decision.limits.in_flight: expected an integer from 1 to 65536, found null (leave the key out for its default)',
       'store: expected keys and values, found a list',
-      'record.buffer_bytes: expected an integer from 65536 to 1073741824, found the number 12',
+      'record.buffer_bytes: expected an integer from 65536 to 268435456, found the number 12',
       'decision.listen: beyond loopback; callers on TCP are not authenticated in this version, so only a loopback address or a socket is safe',
       'control.tokens: at least one token is needed: without one anybody could write signals and grants; switch the listener off with `listen: null`',
       'probes.listen: takes the same port as control.listen',

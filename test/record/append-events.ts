@@ -11,6 +11,7 @@ const note = (message: string): void => {
 const log = await DecisionLog.open({
   path: process.argv[2] ?? '',
   pendingBytesMax: 10_000,
+  closeMs: 3_000,
   monotonicMs: () => performance.now(),
   log: { debug: note, info: note, warn: note, error: note },
   written: (events) => {

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { appendFile, mkdtemp, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, open, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -30,6 +30,7 @@ function opened(change: Partial<DecisionLogOptions> = {}): Promise<DecisionLog> 
   return DecisionLog.open({
     path,
     pendingBytesMax: 1_000_000,
+    closeMs: 3_000,
     monotonicMs: () => performance.now(),
     log,
     written: (events) => written.push(events),
@@ -254,6 +255,113 @@ describe('W01 a disk that is full', () => {
     } finally {
       child.end();
     }
+  }, 20_000);
+});
+
+describe('W12 a disk that does not answer', () => {
+  // A pipe that nobody reads takes 64 KiB and then lets its writer wait, as a disk may.
+  const tooMuch = `${'x'.repeat(100_000)}\n`;
+  let nowMs: number;
+
+  beforeEach(() => {
+    nowMs = 0;
+    execFileSync('mkfifo', [path]);
+  });
+
+  /** Gives the log more than the pipe takes. @returns what reads the rest */
+  async function hanging(events: DecisionLog): Promise<() => Promise<void>> {
+    const reader = await open(path, 'r');
+    events.append(tooMuch);
+    let unread = tooMuch.length;
+    unread -= (await reader.read(Buffer.alloc(1))).bytesRead;
+    return async () => {
+      while (unread > 0) unread -= (await reader.read(Buffer.alloc(unread))).bytesRead;
+      await reader.close();
+    };
+  }
+
+  it('W12 is told of after five seconds, and until it answers again', async () => {
+    const events = await opened({ monotonicMs: () => nowMs });
+    const answer = await hanging(events);
+    nowMs = 4_999;
+    events.look();
+    expect(events.failing).toBe(false);
+    nowMs = 5_000;
+    events.look();
+    events.look();
+    expect(events.failing).toBe(true);
+    expect(log.of('error')).toEqual(['the decision log has not been written for 5 s; events wait']);
+    await answer();
+    await eventually(() => events.pendingBytes === 0);
+    expect(events.failing).toBe(false);
+    expect(log.of('info')).toEqual(['the decision log is written again']);
+    expect([written, dropped]).toEqual([[1], 0]);
+    await events.close();
+  });
+
+  it('W12 is not waited for at the end, and what it did not take is counted', async () => {
+    const events = await opened({ closeMs: 50 });
+    const answer = await hanging(events);
+    events.append('{}\n');
+    await events.close();
+    expect([written, dropped]).toEqual([[], 2]);
+    expect(log.of('error')).toEqual(['the disk does not answer; the events that wait for it are lost']);
+    // The thread that writes would go on waiting.
+    await answer();
+  });
+});
+
+describe('events that come faster than they are looked through', () => {
+  const slowly = (line: string): string => {
+    const endMs = performance.now() + 3;
+    while (performance.now() < endMs);
+    return line;
+  };
+
+  it('make the log fail from the first that finds no room until none did for five seconds', async () => {
+    let nowMs = 0;
+    const events = await opened({ pendingBytesMax: 5, monotonicMs: () => nowMs });
+    expect(() => events.append('123456')).toThrow(Undecided);
+    // No fault of the log: it would not have fitted an empty one.
+    expect(events.failing).toBe(false);
+    for (let round = 0; round < 2; round += 1) {
+      events.append('{}\n');
+      expect(() => events.append('{}\n')).toThrow(Undecided);
+      expect(events.failing).toBe(true);
+      await eventually(() => events.pendingBytes === 0);
+      nowMs += 4_999;
+      events.look();
+      expect(events.failing).toBe(true);
+    }
+    nowMs += 1;
+    events.look();
+    expect(events.failing).toBe(false);
+    expect(log.of('error')).toEqual(['more decision events come than are written; no more can wait']);
+    expect(log.of('info')).toEqual(['there is room for decision events again']);
+    await events.close();
+  });
+
+  it('are written portion by portion, and at the end as many as there is time for', async () => {
+    const events = await opened({ closeMs: 300 });
+    for (let count = 0; count < 500; count += 1) events.append('{}\n', slowly);
+    await eventually(() => written.length > 0);
+    expect(events.pendingBytes).toBeGreaterThan(0);
+    const beganMs = performance.now();
+    await events.close();
+    // Looked through, the rest would have taken 1.4 s.
+    expect(performance.now() - beganMs).toBeLessThan(1_000);
+    const kept = written.reduce((sum, count) => sum + count, 0);
+    expect(await text()).toBe('{}\n'.repeat(kept));
+    expect(kept + dropped).toBe(500);
+    expect(log.of('error')).toEqual(['there was no time to write all events; the last ones are lost']);
+  });
+
+  it('are no text longer than a text can be', async () => {
+    const event = `${'x'.repeat(2 ** 24)}\n`;
+    const events = await opened({ path: '/dev/null', pendingBytesMax: 2 ** 30 });
+    for (let count = 0; count < 33; count += 1) events.append(event);
+    await events.close();
+    expect(written.reduce((sum, count) => sum + count, 0)).toBe(33);
   }, 20_000);
 });
 

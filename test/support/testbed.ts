@@ -168,6 +168,7 @@ export class Testbed {
     const decisionLog = await DecisionLog.open({
       path: join(directory, 'decisions.jsonl'),
       pendingBytesMax: options.pendingBytesMax ?? 8 * 1024 * 1024,
+      closeMs: 3_000,
       monotonicMs: () => performance.now(),
       log: quietLog,
       written: (events) => made.testbed?.metrics.journalWritten(events),
