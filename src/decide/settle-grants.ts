@@ -7,8 +7,9 @@ import type { Asked } from '../domain/request.ts';
 
 /**
  * Takes the uses that a permitting decision rests on, before anybody hears of it. A policy that does not say which
- * grants it rests on is taken to rest on every limited one that covers what is tried: more uses may go than it needed,
- * never fewer.
+ * grants it rests on is taken to rest on every one that covers what is tried: more uses may go than it needed, never
+ * fewer. Of one without a limit nothing is taken, but it must still stand: it may have been revoked while the decision
+ * waited for somebody outside.
  *
  * @throws Undecided `grant_not_usable` if one is used up, over or revoked by now, or was never shown to the policy
  */
@@ -19,18 +20,17 @@ export function settleGrants(
   spender: GrantSpender,
 ): Decision | Promise<Decision> {
   if (decision.kind !== 'allow' && decision.kind !== 'constrain') return decision;
-  if (decision.grants === undefined && facts.grants.length === 0) return decision;
-  const limited = facts.grants.filter((grant) => grant.maxUses !== undefined);
-  if (decision.grants === undefined && limited.length === 0) return decision;
-  if (decision.grants?.length === 0) return decision;
+  if ((decision.grants ?? facts.grants).length === 0) return decision;
   const attempt = attemptOf(facts, asked);
   if (attempt === undefined) {
+    // There is nothing to take, and no grant covers what is not named.
+    if (decision.grants === undefined && facts.grants.every(({ maxUses }) => maxUses === undefined)) return decision;
     throw new Undecided(
       'grant_not_usable',
       'the request names no action and resource that a grant could be held against, and the policy does not say that it rests on none',
     );
   }
-  const ids = decision.grants ?? limited.filter((grant) => covers(grant, attempt)).map(({ id }) => id);
+  const ids = decision.grants ?? facts.grants.filter((grant) => covers(grant, attempt)).map(({ id }) => id);
   if (ids.length === 0) return decision;
   if (ids.some((id) => !facts.grants.some((grant) => grant.id === id))) {
     throw new Undecided('grant_not_usable', 'the policy rests on a grant that it was not shown');

@@ -125,11 +125,28 @@ describe('a permit that does not say what it rests on', () => {
     expect(held.asked).toEqual([['covers', 'covers too']]);
   });
 
-  it('is left alone where no grant was shown, and where those shown have no limit', async () => {
+  it('is left alone where no grant was shown, and where none that was covers the attempt', async () => {
     const held = new HeldGrants();
     expect(await settled(said('allow'), held)).toBe('allow');
-    held.give({ id: 'unlimited', subject: job });
+    held.give({ id: 'other resource', subject: job, resources: ['prod/billing'] });
     expect(await settled(said('allow'), held)).toBe('allow');
+    expect(held.asked).toEqual([]);
+  });
+
+  it('G03 takes nothing of one without a limit that covers the attempt, and is not given once that was revoked', async () => {
+    const held = new HeldGrants();
+    const grant = held.give({ id: 'unlimited', subject: job });
+    expect(await settled(said('allow'), held)).toBe('allow');
+    expect(held.left('unlimited')).toBeUndefined();
+    held.revoke('unlimited');
+    expect(await settled(said('allow'), held, asked, [grant])).toBe('grant_not_usable');
+    expect(await settled(said('allow', []), held, asked, [grant])).toBe('allow');
+  });
+
+  it('is left alone where those shown have no limit and the request has no action or resource', async () => {
+    const held = new HeldGrants();
+    held.give({ id: 'unlimited', subject: job });
+    expect(await settled(said('allow'), held, {})).toBe('allow');
     expect(held.asked).toEqual([]);
   });
 
