@@ -13,7 +13,7 @@ export interface SignalReader {
 /** Takes reports in. Everything a promise here resolves to is durable first. */
 export interface SignalKeeper extends SignalReader {
   /**
-   * Keeps all of them or none.
+   * Keeps all of them or none. What can only close (a revocation) holds from when it is called; the rest once it is durable.
    *
    * @returns for each report, in order, whether it changed anything; an older one that arrives late does not
    * @throws ControlRefused `signal_invalid`, `store_full` or `store_failed`; nothing is kept then
@@ -44,6 +44,7 @@ export interface GrantKeeper {
   request(asked: GrantRequest): Promise<StandingGrant>;
   /** Starts the grant's clock. A second approval gives the same grant back. */
   approve(id: string, approver: string, approverNamed?: string): Promise<StandingGrant>;
+  /** Holds from when it is called, and for good once it resolves. Rejected as `store_failed`, it may not outlive a restart. */
   revoke(id: string, by: string): Promise<StandingGrant>;
   get(id: string): StandingGrant | undefined;
   /** In order of request, those after the one named; `undefined` if that one is not known. */

@@ -26,7 +26,12 @@ export interface DurableStoreOptions {
 
 export interface TransactOptions {
   /** The change holds in memory even if the disk refuses it: for a change that only closes, such as a use taken. */
-  readonly holdsAnyway: boolean;
+  readonly holdsAnyway?: boolean;
+  /**
+   * Called once memory says what became of the change, however long that takes and whether or not anybody still waits to
+   * hear of it.
+   */
+  readonly over?: () => void;
 }
 
 /** `slow`: a commit has not come back in time. `failed`: nothing is written; what is known stays readable and ages. */
@@ -85,9 +90,10 @@ export class DurableStore {
    * @param run reads and stages changes; what it throws is thrown to the caller, and nothing it staged is kept
    * @throws ControlRefused `store_full`, or `store_failed`: not kept, or not known to be
    */
-  transact<T>(run: (tx: Transaction) => T, { holdsAnyway }: TransactOptions = { holdsAnyway: false }): Promise<T> {
+  transact<T>(run: (tx: Transaction) => T, { holdsAnyway = false, over }: TransactOptions = {}): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.#closing || this.#queue.length >= jobsWaitingMax) {
+        over?.();
         reject(storeFailed(this.#closing ? 'the store is closing' : 'too many changes are waiting for the disk'));
         return;
       }
@@ -101,11 +107,13 @@ export class DurableStore {
           const result = run(tx);
           return () => {
             clearTimeout(patience);
+            over?.();
             resolve(result);
           };
         },
         refuse: (cause) => {
           clearTimeout(patience);
+          over?.();
           reject(cause);
         },
       });

@@ -46,6 +46,8 @@ export class GrantTable implements GrantReader, GrantSpender, GrantKeeper {
   readonly #options: GrantTableOptions;
   /** Approved ones with a use left, by subject: what a request looks through. */
   readonly #live = new Map<string, Map<string, Grant>>();
+  /** Revocations under way to the disk: they hold from when they are asked for, however long it takes. */
+  readonly #revoking = new Set<string>();
   /** All of them, in order of request. */
   #ordered = new Map<string, Grant>();
   #store: DurableStore | undefined;
@@ -90,7 +92,7 @@ export class GrantTable implements GrantReader, GrantSpender, GrantKeeper {
     const steady = this.#steady.now(now);
     const active: Grant[] = [];
     for (const grant of grants.values()) {
-      if (isActiveAt(grant, now, steady) && active.push(grant) === activeMax) break;
+      if (this.#isActive(grant, now, steady) && active.push(grant) === activeMax) break;
     }
     return active;
   }
@@ -99,9 +101,12 @@ export class GrantTable implements GrantReader, GrantSpender, GrantKeeper {
     const keys = [...new Set(ids)].map(keyOf);
     const store = this.#durable();
     const shown = keys.map((key) => this.collection.get(key));
+    // Not looked at again in the transaction: a use that was asked for before the revocation goes to disk before it.
+    if (shown.some((grant) => grant !== undefined && this.#revoking.has(grant.id))) return false;
     if (!shown.every((grant) => grant !== undefined && this.#isUsable(grant, attempt, now))) return false;
     if (shown.every((grant) => grant?.maxUses === undefined)) return true;
-    if (store.state === 'failed') throw new Undecided('grant_store_failed', 'the grant store takes no changes');
+    // Nor while a commit does not come back: each that waits for it would hold a place that others are decided in.
+    if (store.state !== 'ok') throw new Undecided('grant_store_failed', 'the grant store takes no changes');
     try {
       return await store.transact(
         (tx) => {
@@ -168,6 +173,7 @@ export class GrantTable implements GrantReader, GrantSpender, GrantKeeper {
   }
 
   async revoke(id: string, by: string): Promise<StandingGrant> {
+    if (this.collection.get(keyOf(id)) !== undefined) this.#revoking.add(id);
     return this.#durable().transact(
       (tx) => {
         const grant = this.#known(tx, id);
@@ -175,7 +181,7 @@ export class GrantTable implements GrantReader, GrantSpender, GrantKeeper {
         const revokedAt = this.#steady.now(this.#options.clock.now());
         return this.#set(tx, { ...grant, state: 'revoked', revokedAt, revokedBy: by });
       },
-      { holdsAnyway: true },
+      { holdsAnyway: true, over: () => this.#revoking.delete(id) },
     );
   }
 
@@ -205,7 +211,7 @@ export class GrantTable implements GrantReader, GrantSpender, GrantKeeper {
     const steady = this.#steady.now(now);
     let count = 0;
     for (const grants of this.#live.values()) {
-      for (const grant of grants.values()) if (isActiveAt(grant, now, steady)) count += 1;
+      for (const grant of grants.values()) if (this.#isActive(grant, now, steady)) count += 1;
     }
     return count;
   }
@@ -243,6 +249,10 @@ export class GrantTable implements GrantReader, GrantSpender, GrantKeeper {
     this.#reschedule(steady);
   }
 
+  #isActive(grant: Grant, now: EpochMs, steady: EpochMs): boolean {
+    return isActiveAt(grant, now, steady) && !this.#revoking.has(grant.id);
+  }
+
   #isUsable(grant: Grant, attempt: Attempt, asked: EpochMs): boolean {
     // The request's own reading of the clock is older than this one; the grant must hold at both.
     const now = epochMs(Math.max(asked, this.#options.clock.now()));
@@ -252,7 +262,8 @@ export class GrantTable implements GrantReader, GrantSpender, GrantKeeper {
 
   #standing(grant: Grant): StandingGrant {
     const now = this.#options.clock.now();
-    return { grant, standing: standingAt(grant, now, this.#steady.now(now)) };
+    const standing = this.#revoking.has(grant.id) ? 'revoked' : standingAt(grant, now, this.#steady.now(now));
+    return { grant, standing };
   }
 
   #known(tx: Transaction, id: string): Grant {

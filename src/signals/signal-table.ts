@@ -11,6 +11,19 @@ import { recordKey } from './record-key.ts';
 import { SourceLabels } from './source-labels.ts';
 import type { Transaction } from './transaction.ts';
 
+/** A report, or a part of one, and when it came. */
+interface Arrived {
+  readonly signal: Signal;
+  readonly at: EpochMs;
+}
+
+/** Events about one thing that are under way to the disk. */
+interface Closing {
+  readonly arrived: Set<Arrived>;
+  /** What is held with them, while the disk's word is what it was. */
+  kept: { readonly stored: readonly Held[] | undefined; readonly held: readonly Held[] | undefined } | undefined;
+}
+
 interface Entry {
   readonly kind: AboutKind;
   readonly id: string;
@@ -29,6 +42,8 @@ export interface SignalTableOptions {
 }
 
 const attributesPerEntryMax = 256;
+/** Attributes that are an event: that nobody has reported one counts as its not having happened. */
+const events: ReadonlySet<string> = new Set(['revoked', 'credential_compromised', 'identity_disabled']);
 /** An expired report still keeps older ones of its source from coming back for this long. */
 const keptAfterExpiryMs = 24 * 60 * 60 * 1000;
 
@@ -54,6 +69,8 @@ export class SignalTable implements SignalKeeper {
     aboutKinds.map((kind) => [kind, new Map()]),
   );
   readonly #withDoubt = new WeakMap<readonly Held[], readonly Held[]>();
+  /** Events under way to the disk, by what they are about: they hold already, however long it takes. */
+  readonly #closing = new Map<string, Closing>();
   readonly #labels = new SourceLabels();
   #store: DurableStore | undefined;
 
@@ -77,7 +94,8 @@ export class SignalTable implements SignalKeeper {
   }
 
   held(kind: AboutKind, id: string): readonly Held[] | undefined {
-    const held = this.#of(kind).get(id);
+    const stored = this.#of(kind).get(id);
+    const held = this.#closing.size === 0 ? stored : this.#heldWithClosing(kind, id, stored);
     if (this.#options.doubt.isEmpty || kind === 'device' || kind === 'workload') return held;
     return this.#heldInDoubt(kind, id, held);
   }
@@ -92,7 +110,9 @@ export class SignalTable implements SignalKeeper {
         checkSignal(signal, signals.length === 1 ? '' : `[${index}].`);
       }
       const now = this.#options.clock.now();
-      const results = await this.#durable().transact((tx) => signals.map((signal) => this.#take(tx, signal, now)));
+      const results = await this.#durable().transact((tx) => signals.map((signal) => this.#take(tx, signal, now)), {
+        over: this.#closeWith(signals, now),
+      });
       for (const [index, signal] of signals.entries()) this.#count(signal, results[index] ?? 'unchanged');
       return results;
     } catch (cause) {
@@ -148,6 +168,44 @@ export class SignalTable implements SignalKeeper {
     return 'changed';
   }
 
+  /** @returns what is to be called once memory says what became of them */
+  #closeWith(signals: readonly Signal[], at: EpochMs): () => void {
+    const arrived = signals.flatMap((signal) => {
+      const closing = eventsIn(signal);
+      return closing === undefined ? [] : [{ name: nameOf(signal.about), each: { signal: closing, at } }];
+    });
+    for (const { name, each } of arrived) {
+      const closing = this.#closing.get(name) ?? { arrived: new Set(), kept: undefined };
+      closing.arrived.add(each);
+      closing.kept = undefined;
+      this.#closing.set(name, closing);
+    }
+    return () => {
+      for (const { name, each } of arrived) {
+        const closing = this.#closing.get(name);
+        if (closing === undefined) continue;
+        closing.arrived.delete(each);
+        closing.kept = undefined;
+        if (closing.arrived.size === 0) this.#closing.delete(name);
+      }
+    };
+  }
+
+  #heldWithClosing(kind: AboutKind, id: string, stored: readonly Held[] | undefined): readonly Held[] | undefined {
+    const closing = this.#closing.get(nameOf({ kind, id }));
+    if (closing === undefined) return stored;
+    if (closing.kept === undefined || closing.kept.stored !== stored) {
+      let held = stored;
+      for (const { signal, at } of closing.arrived) {
+        const next = merged(held ?? [], signal, at);
+        // More will be refused.
+        if (next !== undefined && next.length <= attributesPerEntryMax) held = next;
+      }
+      closing.kept = { stored, held };
+    }
+    return closing.kept.held;
+  }
+
   #heldInDoubt(kind: AboutKind, id: string, held: readonly Held[] | undefined): readonly Held[] | undefined {
     if (!this.#options.doubt.covers(recordKey('signal', [kind, id]))) return held;
     if (held === undefined) return onlyMayBeRevoked;
@@ -176,6 +234,19 @@ export class SignalTable implements SignalKeeper {
     const source = result === 'refused' ? 'other' : this.#labels.labelOf(signal.source);
     this.#options.onSignal(source, signal.about.kind, result);
   }
+}
+
+/** A kind has no blanks in its name. */
+function nameOf({ kind, id }: Signal['about']): string {
+  return `${kind} ${id}`;
+}
+
+/** What of a report can only close. */
+function eventsIn(signal: Signal): Signal | undefined {
+  const { kind } = signal.about;
+  if (kind === 'device' || kind === 'workload') return undefined;
+  const attributes = Object.entries(signal.attributes).filter(([name, value]) => events.has(name) && value !== false);
+  return attributes.length === 0 ? undefined : { ...signal, attributes: Object.fromEntries(attributes) };
 }
 
 /** @returns what is held after the report; undefined if it changes nothing */

@@ -164,6 +164,37 @@ describe('a commit that does not come back', () => {
     expect(numbers.get(key('a'))).toBe(1);
   });
 
+  it('is over for its caller’s own books when memory says what became of it, and not before', async () => {
+    const { disk, numbers, store } = await opened(new MemoryDisk(), { waitMs: 20 });
+    const seen: unknown[] = [];
+    const set = (value: number): Promise<void> =>
+      store.transact(
+        (tx) => {
+          if (value < 0) throw new RangeError('negative');
+          numbers.setIn(tx, key('a'), value);
+        },
+        { over: () => seen.push([value, numbers.get(key('a'))]) },
+      );
+    disk.next = ['hangs'];
+    const first = set(1);
+    await settled();
+    await Promise.allSettled([first, set(2), set(-3)]);
+    expect(seen).toEqual([]);
+    disk.release();
+    await settled();
+    disk.next = ['refuses'];
+    await expect(set(4)).rejects.toMatchObject({ code: 'store_failed' });
+    await store.close();
+    await expect(set(5)).rejects.toMatchObject({ code: 'store_failed' });
+    expect(seen).toEqual([
+      [1, 1],
+      [-3, 1],
+      [2, 2],
+      [4, 2],
+      [5, 2],
+    ]);
+  });
+
   it('lets a bounded number of others wait', async () => {
     const { disk, numbers, store } = await opened();
     disk.next = ['hangs'];

@@ -213,6 +213,75 @@ describe('G02 the disk fails while a use is taken', () => {
   });
 });
 
+describe('L02 while a commit does not come back', () => {
+  async function busy(stores: TestStores): Promise<void> {
+    stores.disk.next = ['hangs'];
+    const report = stores.signals.put([
+      {
+        about: { kind: 'device', id: 'd' },
+        attributes: { a: 1 },
+        observedAt: stores.clock.now(),
+        source: 's',
+        sequence: 0,
+      },
+    ]);
+    report.catch(() => undefined); // it may have to wait longer than it does
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  it('a revocation holds from when it is asked for, and reaches the disk', async () => {
+    const stores = await testStores();
+    const [id, used] = [await granted(stores), await granted(stores, { maxUses: 3 })];
+    await busy(stores);
+    const use = spend(stores, used);
+    const revocations = [stores.grants.revoke(id, 'ann'), stores.grants.revoke(used, 'ann')];
+    expect(active(stores)).toEqual([]);
+    expect(stores.grants.activeCount()).toBe(0);
+    expect(stores.grants.list({ standing: 'revoked' }, 10)).toHaveLength(2);
+    await expect(spend(stores, id)).resolves.toBe(false);
+    stores.disk.release();
+    // It was asked for before the revocation, and went to disk before it.
+    await expect(use).resolves.toBe(true);
+    await Promise.all(revocations);
+    expect(active(stores)).toEqual([]);
+    expect((await stores.restart()).grants.list({ standing: 'revoked' }, 10)).toHaveLength(2);
+  });
+
+  it('no commit that comes back in between makes a grant active again that is being revoked', async () => {
+    const stores = await testStores();
+    const id = await granted(stores, { maxUses: 3 });
+    stores.disk.next = ['hangs', 'hangs'];
+    const use = spend(stores, id);
+    await new Promise((resolve) => setImmediate(resolve));
+    const revocation = stores.grants.revoke(id, 'ann');
+    stores.disk.release();
+    await use;
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(stores.grants.get(id)).toMatchObject({ standing: 'revoked', grant: { state: 'active', uses: 1 } });
+    expect(active(stores)).toEqual([]);
+    stores.disk.release();
+    await revocation;
+    expect(stores.grants.get(id)).toMatchObject({ standing: 'revoked', grant: { state: 'revoked', uses: 1 } });
+  });
+
+  it('a use is refused at once where the disk is known to be slow, and not taken', async () => {
+    const stores = await testStores();
+    const limited = await granted(stores);
+    const { maxUses: _, ...unending } = asked();
+    const { grant: unlimited } = await stores.grants.request(unending);
+    await stores.grants.approve(unlimited.id, 'ann');
+    await busy(stores);
+    stores.clock.advance(5_001);
+    expect(stores.status().state).toBe('slow');
+    await expect(spend(stores, limited)).rejects.toMatchObject({ code: 'grant_store_failed' });
+    await expect(spend(stores, unlimited.id)).resolves.toBe(true);
+    stores.disk.release();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(stores.status().state).toBe('ok');
+    await expect(spend(stores, limited)).resolves.toBe(true);
+  });
+});
+
 describe('G03 between the policy and the use', () => {
   it('a grant that expires, or is revoked, is not taken', async () => {
     const stores = await testStores();

@@ -4,7 +4,7 @@ import type { JsonObject, JsonValue } from '../../src/domain/json.ts';
 import { type AboutKind, aboutKinds, type Signal } from '../../src/domain/signal.ts';
 import { epochMs } from '../../src/domain/time.ts';
 import { FakeClock } from '../fakes/clock.ts';
-import { later, report, testStores } from './stores.ts';
+import { later, report, type TestStores, testStores } from './stores.ts';
 
 const hour = 60 * 60 * 1000;
 const day = 24 * hour;
@@ -379,5 +379,45 @@ describe('time', () => {
     const { signals } = await testStores({}, clock);
     await signals.put([report(epochMs(-1), { note: 1 })]);
     expect(signals.held('device', 'node-7')?.[0]?.observedAt).toBe(-1);
+  });
+});
+
+describe('L02 a revocation that the disk does not answer', () => {
+  const agent = 'spiffe://acme.example/agent/report-bot';
+  const held = (stores: TestStores): JsonObject =>
+    Object.fromEntries((stores.signals.held('subject', agent) ?? []).map(({ attribute, value }) => [attribute, value]));
+
+  it('holds from when it is reported; what could open does not', async () => {
+    const stores = await testStores();
+    const now = stores.clock.now();
+    const say = (attributes: Signal['attributes'], at = now) =>
+      stores.signals.put([report(at, attributes, { kind: 'subject', id: agent })]);
+    await say({ risk_level: 'medium', identity_disabled: false });
+    const before = { identity_disabled: false, risk_level: 'medium' };
+    stores.disk.next = ['hangs', 'hangs', 'refuses'];
+    const late = stores.signals.put([
+      report(now, { compliant: true }),
+      report(later(now, -1), { identity_disabled: true }, { kind: 'subject', id: agent }),
+    ]);
+    await new Promise((resolve) => setImmediate(resolve));
+    // An older report that arrives late changes nothing, on its way to the disk or there.
+    expect(held(stores)).toEqual(before);
+    const revoked = say({ revoked: true, risk_level: 'low', identity_disabled: false }, later(now, 1));
+    expect(held(stores)).toEqual({ ...before, revoked: true });
+    expect(stores.signals.held('session', agent)).toBeUndefined();
+    // The same list, so that what is derived from it can be kept beside it.
+    expect(stores.signals.held('subject', agent)).toBe(stores.signals.held('subject', agent));
+    stores.disk.release();
+    await late;
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(held(stores)).toEqual({ ...before, revoked: true });
+    stores.disk.release();
+    await revoked;
+    expect(held(stores)).toEqual({ identity_disabled: false, risk_level: 'low', revoked: true });
+    // What the disk refuses is told to the reporter, and is not kept.
+    const refused = say({ credential_compromised: true });
+    expect(held(stores)).toHaveProperty('credential_compromised', true);
+    await expect(refused).rejects.toMatchObject({ code: 'store_failed' });
+    expect(held(stores)).not.toHaveProperty('credential_compromised');
   });
 });
