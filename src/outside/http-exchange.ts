@@ -148,25 +148,37 @@ async function replyIn(response: IncomingMessage, bytesMax: number): Promise<Rep
 
 function bodyOf(response: IncomingMessage, bytesMax: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const pieces: Buffer[] = [];
+    let gathered: Buffer = Buffer.alloc(0);
     let length = 0;
     const fail = (cause: unknown): void => {
       response.destroy();
       reject(cause);
     };
     response.on('data', (piece: Buffer) => {
+      const before = length;
       length += piece.length;
       if (length > bytesMax) fail(new ExchangeFailed('network', `the answer has more than ${bytesMax} bytes`));
-      else pieces.push(piece);
+      else if (before === 0) gathered = piece;
+      else {
+        // Copied, not kept in a list: an answer may come a byte at a time, and each piece costs hundreds to remember.
+        if (gathered.length < length) gathered = grown(gathered.subarray(0, before), Math.min(bytesMax, length * 2));
+        piece.copy(gathered, before);
+      }
     });
     const ended = (cause?: unknown): void => {
-      if (response.complete && cause === undefined) resolve(Buffer.concat(pieces, length));
+      if (response.complete && cause === undefined) resolve(gathered.subarray(0, length));
       else fail(failedAs('the answer was cut short', cause));
     };
     response.on('end', () => ended());
     response.on('error', ended);
     response.on('close', () => ended());
   });
+}
+
+function grown(content: Buffer, bytes: number): Buffer {
+  const larger = Buffer.allocUnsafe(bytes);
+  content.copy(larger);
+  return larger;
 }
 
 function tlsOptions({ ca, usualToo, certificate, key, serverName }: TlsWishes): SecureContextOptions & {
