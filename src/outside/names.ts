@@ -83,8 +83,8 @@ export class Names {
   }
 
   async #look(name: string): Promise<Looked> {
-    if (this.#running >= lookupsMax) await new Promise<void>((resolve) => this.#queue.push(resolve));
-    this.#running += 1;
+    if (this.#running < lookupsMax) this.#running += 1;
+    else await new Promise<void>((resolve) => this.#queue.push(resolve));
     try {
       return { kind: 'found', addresses: await this.#resolve(name) };
     } catch (cause) {
@@ -92,8 +92,10 @@ export class Names {
       const why = code === 'ENOTFOUND' ? 'not_found' : 'network';
       return { kind: 'failed', why, message: `the name was not found: ${code}` };
     } finally {
-      this.#running -= 1;
-      this.#queue.shift()?.();
+      // Its place goes to the one that waits: given back first, it could be taken before that one runs.
+      const next = this.#queue.shift();
+      if (next === undefined) this.#running -= 1;
+      else next();
     }
   }
 }

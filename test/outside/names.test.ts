@@ -1,6 +1,7 @@
 import type { LookupAddress } from 'node:dns';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Asker, type AskerOptions } from '../../src/outside/asker.ts';
+import { Names } from '../../src/outside/names.ts';
 import { type AskedServer, askedServer, json } from '../support/asked-server.ts';
 import { eventually } from '../support/eventually.ts';
 import { asked, Testbed } from '../support/testbed.ts';
@@ -115,6 +116,30 @@ describe('net.lookup_ip_addr, allowed', () => {
     held.get('b')?.([]);
     held.get('c')?.([]);
     expect(await Promise.all(answers)).toEqual([['10.0.0.1'], [], [], ['10.0.0.1'], [], []]);
+  });
+
+  it('P09 gives the place of a name to the one that waits, not to one that comes in that moment', async () => {
+    const held = new Map<string, () => void>();
+    const names = new Names(
+      (name) => new Promise((resolve) => held.set(name, () => resolve([{ address: '10.0.0.1', family: 4 }]))),
+    );
+    const { signal } = new AbortController();
+    const first = names.lookup('a', signal);
+    const others = [names.lookup('b', signal), names.lookup('c', signal)];
+    const then = first.then(() => names.lookup('d', signal));
+    held.get('a')?.();
+    // In every turn in which the place could be free for a moment, somebody comes for it.
+    for (let turn = 0; turn < 10; turn += 1) {
+      await Promise.resolve();
+      others.push(names.lookup(`e${turn}`, signal));
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([...held.keys()]).toEqual(['a', 'b', 'c']);
+    for (let left = others.length; left > 0; left -= 1) {
+      for (const done of held.values()) done();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect((await Promise.all([then, ...others])).map(({ kind }) => kind)).toEqual(Array(13).fill('found'));
   });
 });
 
