@@ -1,6 +1,7 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { JsonValue } from '../../domain/json.ts';
+import { readWhole } from './read-whole.ts';
 import { rootIsEncrypted } from './root-encryption.ts';
 
 /** Attributes by name; one that is not known is not there. */
@@ -8,7 +9,6 @@ export type HostFacts = Readonly<Record<string, JsonValue>>;
 
 /** The EFI variable with its attributes in four bytes before the value (Linux efivarfs; UEFI 2.10 section 3.3). */
 const secureBootVariable = 'sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c';
-const fileBytesMax = 1024 * 1024;
 
 /**
  * Reads what a Linux machine says of itself, by osquery's names: `os_version`'s columns with their table's name before
@@ -90,13 +90,8 @@ function line(text: string | undefined): string | undefined {
 }
 
 /** A file that cannot be read says nothing. */
-async function read(path: string): Promise<Buffer | undefined> {
-  try {
-    const bytes = await readFile(path);
-    return bytes.length > fileBytesMax ? undefined : bytes;
-  } catch {
-    return undefined;
-  }
+function read(path: string): Promise<Buffer | undefined> {
+  return readWhole(path).catch(() => undefined);
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,5 +1,6 @@
-import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { readWhole } from './read-whole.ts';
 
 /**
  * Kinds of device-mapper target that encrypt (cryptsetup's UUID prefixes). `CRYPT-VERITY-` and `CRYPT-INTEGRITY-` do not:
@@ -28,8 +29,9 @@ export async function rootIsEncrypted(root: string): Promise<boolean | undefined
 
 /** Of the first process where it may be read: seen from a container, its own mounts are not the machine's. */
 async function mountsOf(root: string): Promise<string> {
-  const own = (pid: string): Promise<string> => readFile(join(root, 'proc', pid, 'mountinfo'), 'utf8');
-  return own('1').catch(() => own('self'));
+  const own = (pid: string): Promise<Buffer | undefined> => readWhole(join(root, 'proc', pid, 'mountinfo'));
+  const mounts = await own('1').catch(() => own('self'));
+  return mounts?.toString('utf8') ?? '';
 }
 
 /** @see proc_pid_mountinfo(5); the last of several mounts on one place is the one that is seen */
@@ -46,8 +48,8 @@ function rootDevice(mountinfo: string): string | undefined {
 async function isEncrypted(device: string, layers: number): Promise<boolean | undefined> {
   if (layers === 0) return undefined;
   const directory = await realpath(device);
-  const uuid = await readFile(join(directory, 'dm/uuid'), 'utf8').catch(() => '');
-  if (encrypting.test(uuid)) return true;
+  const uuid = await readWhole(join(directory, 'dm/uuid')).catch(() => undefined);
+  if (uuid !== undefined && encrypting.test(uuid.toString('utf8'))) return true;
   const below = await readdir(join(directory, 'slaves')).catch(() => []);
   if (below.length > 0) {
     const parts = await Promise.all(below.map((name) => isEncrypted(join(directory, 'slaves', name), layers - 1)));

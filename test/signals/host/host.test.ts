@@ -1,4 +1,5 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { release, tmpdir, uptime } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -115,6 +116,30 @@ describe('a machine', () => {
   ])('with updates %j counts %j', async (text, wanted) => {
     machine({ 'var/lib/update-notifier/updates-available': text });
     expect((await readHost(root))['pending_security_updates']).toBe(wanted);
+  });
+
+  it('is not waited for, and does not fill the memory, whatever its files are', async () => {
+    machine({ ...ubuntu, ...secureBoot(1), 'var/lib/update-notifier/other': '' });
+    const pending = join(root, 'var/lib/update-notifier/updates-available');
+    for (const bytes of [1024 * 1024, 1024 * 1024 + 1, 1_900_000_000]) {
+      writeFileSync(pending, '3 updates are security updates.\n');
+      truncateSync(pending, bytes);
+      const before = process.memoryUsage().arrayBuffers;
+      const facts = await readHost(root);
+      expect(facts['pending_security_updates']).toBe(bytes > 1024 * 1024 ? undefined : 3);
+      expect(facts['secure_boot']).toBe(true);
+      expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(64 * 1024 * 1024);
+    }
+    rmSync(pending);
+    for (const path of ['var/lib/update-notifier/updates-available', 'etc/os-release', 'proc/1/mountinfo']) {
+      rmSync(join(root, path), { force: true });
+      mkdirSync(dirname(join(root, path)), { recursive: true });
+      execFileSync('mkfifo', [join(root, path)]);
+    }
+    const facts = await readHost(root);
+    expect(facts['secure_boot']).toBe(true);
+    expect(Object.keys(facts)).not.toContain('pending_security_updates');
+    expect(Object.keys(facts)).not.toContain('os_platform');
   });
 
   it('says that it must reboot, and never that it need not', async () => {
