@@ -100,7 +100,9 @@ export class DecisionLog {
       this.#hanging = true;
       log.error(`the decision log has not been written for ${hangsMs / 1_000} s; events wait`);
     }
-    if (this.#overfullMs !== undefined && nowMs - this.#overfullMs >= overfullMs) {
+    // While the disk is in trouble there is no room, only nobody who asks for it.
+    const isTrouble = this.#failing || this.#hanging;
+    if (!isTrouble && this.#overfullMs !== undefined && nowMs - this.#overfullMs >= overfullMs) {
       this.#overfullMs = undefined;
       log.info('there is room for decision events again');
     }

@@ -299,6 +299,22 @@ describe('W12 a disk that does not answer', () => {
     await events.close();
   });
 
+  it('W12 gives no room while it does not answer, though no event comes that finds none', async () => {
+    const events = await opened({ monotonicMs: () => nowMs, pendingBytesMax: tooMuch.length });
+    const answer = await hanging(events);
+    expect(() => events.append('{}\n')).toThrow(Undecided);
+    nowMs = 10_000;
+    events.look();
+    expect(log.of('info')).toEqual([]);
+    await answer();
+    await eventually(() => events.pendingBytes === 0);
+    expect(events.failing).toBe(true);
+    events.look();
+    expect(events.failing).toBe(false);
+    expect(log.of('info')).toEqual(['the decision log is written again', 'there is room for decision events again']);
+    await events.close();
+  });
+
   it('W12 is not waited for at the end, and what it did not take is counted', async () => {
     const events = await opened({ closeMs: 50 });
     const answer = await hanging(events);
