@@ -59,7 +59,7 @@ export interface Sidecar {
 
 const upkeepMs = 1_000;
 /** Beside the time that answers have: what a container's grace period has to hold. */
-const recordCloseMs = 3_000;
+const recordCloseMs = 1_500;
 const archiveLimits = { inflatedBytes: 1_073_741_824, members: 10_000 };
 /** A larger result is no decision. */
 const resultBytesMax = 1_048_576;
