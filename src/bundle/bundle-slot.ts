@@ -296,7 +296,7 @@ export class BundleSlot {
       if (facts !== undefined) feed.taken(candidate, prepared.kind, facts);
     }
     const { image } = prepared;
-    if (this.#image !== undefined) this.#retirement.take(this.#image);
+    const replaced = this.#image;
     this.#image = image;
     this.#samples = prepared.samples;
     this.#catalogue = prepared.catalogue ?? this.#catalogue;
@@ -305,6 +305,7 @@ export class BundleSlot {
     const dataBytes = image.firstHeapStart - image.statics.length;
     if (holes > holesMax.bytes && holes > dataBytes * holesMax.share) changed.wantWhole();
     this.#renew(policy);
+    if (replaced !== undefined) this.#retirement.take(replaced);
     this.#options.activated(this.#catalogue);
     this.#options.changed?.();
     for (const feed of candidates.keys()) {

@@ -19,7 +19,11 @@ const nudge = { bytes: 16_777_216, everyMs: 50, timesMax: 100 };
  */
 export class Retirement {
   readonly #holders = new Set<Worker>();
-  readonly #collected = new FinalizationRegistry<Worker>((holder) => {
+  /** Memories that the collector has yet to meet. */
+  #uncollected = 0;
+  readonly #collected = new FinalizationRegistry<Worker | undefined>((holder) => {
+    this.#uncollected -= 1;
+    if (holder === undefined) return;
     this.#holders.delete(holder);
     void holder.terminate();
   });
@@ -30,15 +34,15 @@ export class Retirement {
     this.#timers = timers;
   }
 
-  /** @param image nobody starts an evaluation on it any more */
+  /**
+   * Never throws: a swap is past the point where anything of it may fail.
+   *
+   * @param image nobody starts an evaluation on it any more
+   */
   take({ memory }: PolicyImage): void {
     if (memory.buffer.byteLength < largeBytes) return;
-    const holder = new Worker(beside(import.meta.url, './hold-thread.ts'), { workerData: memory });
-    holder.unref();
-    // All that it could fail at is to start; then this thread is the last one after all.
-    holder.on('error', () => this.#holders.delete(holder));
-    this.#holders.add(holder);
-    this.#collected.register(memory, holder);
+    this.#collected.register(memory, this.#hold(memory));
+    this.#uncollected += 1;
     this.#nudge(nudge.timesMax);
   }
 
@@ -49,9 +53,23 @@ export class Retirement {
     await Promise.all(holders.map((holder) => holder.terminate()));
   }
 
+  /** @returns undefined where no thread is to be had: then this one is the last after all, and stands still a little */
+  #hold(memory: WebAssembly.Memory): Worker | undefined {
+    try {
+      const holder = new Worker(beside(import.meta.url, './hold-thread.ts'), { workerData: memory });
+      holder.unref();
+      // It has started and can go no further, which comes to the same.
+      holder.on('error', () => this.#holders.delete(holder));
+      this.#holders.add(holder);
+      return holder;
+    } catch {
+      return undefined;
+    }
+  }
+
   #nudge(timesLeft: number): void {
     this.#cancelNudge();
-    if (timesLeft === 0 || this.#holders.size === 0) return;
+    if (timesLeft === 0 || this.#uncollected === 0) return;
     this.#cancelNudge = this.#timers.after(nudge.everyMs, () => {
       // Never written to, so it takes nothing but the collector's attention.
       void new ArrayBuffer(nudge.bytes);

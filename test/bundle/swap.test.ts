@@ -67,9 +67,16 @@ describe('B14 a swap under load', () => {
 });
 
 describe('the memory of a policy that was replaced', () => {
-  it('is given back, though nothing else brings the collector about', async () => {
-    const program = new URL('./retire-one.ts', import.meta.url).pathname;
-    const { stdout } = await run(process.execPath, [program], { env: {} });
-    expect(stdout).toBe('collected\n');
-  }, 30_000);
+  it.each([
+    ['though nothing else brings the collector about', 'held'],
+    ['though no thread can be started to hold it', 'unheld'],
+  ])(
+    'is given back, %s',
+    async (_what, held) => {
+      const program = new URL('./retire-one.ts', import.meta.url).pathname;
+      const { stdout } = await run(process.execPath, [program, held], { env: {} });
+      expect(stdout).toBe('collected\n');
+    },
+    30_000,
+  );
 });
