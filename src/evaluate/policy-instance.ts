@@ -101,11 +101,6 @@ export class PolicyInstance implements ModuleValues {
     return this.#table(this.#exports.builtins(), 'builtins');
   }
 
-  /** Since the data was whole: what evaluations have taken and cannot give back. */
-  get pagesGrown(): number {
-    return this.#memory.buffer.byteLength / pageBytes - this.#image.pages;
-  }
-
   /**
    * @param input the policy's input as JSON text, or as Rego's
    * @returns where the result set's text starts in the module's memory, and how long it is

@@ -10,10 +10,6 @@ import { buildImage, canStartAgain, copyImage, type PolicyImage } from './policy
 import { PolicyAborted, PolicyInstance } from './policy-instance.ts';
 import { jsonOfResult, NotOneResult } from './result-set.ts';
 
-/** A memory that evaluations have grown by more than this is replaced, since it cannot shrink. */
-const retirePages = 512;
-/** Past this copying the data would hold up requests, so the memory stays as large as it is allowed to get. */
-const copiedBytesMax = 16_777_216;
 /** About a second of the slowest builtins. */
 const builtinUnitsMax = 2_000_000;
 
@@ -37,7 +33,13 @@ export interface PolicyHost {
   readonly builtins?: ReadonlyMap<string, Builtin>;
 }
 
-/** A compiled policy with its data, ready to answer. */
+/**
+ * A compiled policy with its data, ready to answer.
+ *
+ * All of its instances, one after the other, live on one memory. It cannot shrink, and goes on as large as evaluations have
+ * grown it: the next large one takes the same pages again. One in its place would be a second beside it, for as long as
+ * the collector takes to meet the first, and with each large request one more.
+ */
 export class PolicyModule {
   readonly revision: BundleRevision;
   readonly entrypoints: ReadonlyMap<string, number>;
@@ -49,7 +51,6 @@ export class PolicyModule {
   #started = false;
   #closed = false;
   #spareDue = false;
-  #memoryDue = false;
 
   private constructor(image: PolicyImage, revision: BundleRevision, limits: PolicyLimits, host: BuiltinHost) {
     this.#image = image;
@@ -127,7 +128,6 @@ export class PolicyModule {
     const text = this.#run(instance, entrypoint, input, given);
     // Not in a finally: an instance that threw has leaked its shadow stack and is never used again.
     this.#ready = instance;
-    if (instance.pagesGrown > retirePages) this.#prepareMemory();
     return text;
   }
 
@@ -192,24 +192,6 @@ export class PolicyModule {
         this.#spare = this.#instantiate();
       } catch {
         // The next request tries again and reports what it meets.
-      }
-    });
-  }
-
-  /** Gives the memory that evaluations have grown back, between requests, and goes on with one of the data's size. */
-  #prepareMemory(): void {
-    if (this.#memoryDue || this.#image.heapStart > copiedBytesMax) return;
-    this.#memoryDue = true;
-    setImmediate(() => {
-      this.#memoryDue = false;
-      if (this.#closed) return;
-      try {
-        this.#image = copyImage(this.#image);
-        this.#ready = this.#instantiate();
-        this.#spare = undefined;
-        this.#prepareSpare();
-      } catch {
-        // As above.
       }
     });
   }

@@ -72,16 +72,20 @@ describe('a policy module', () => {
 });
 
 describe('P03 memory', () => {
-  it('P03 that a policy asks for past its maximum closes, and is handed back', async () => {
+  it('P03 that a policy asks for past its maximum closes, and is there for the next that asks: no round takes more', async () => {
     const policy = await hostile();
     expect(JSON.parse(outcome(policy, 'hoard', { n: 1_000 }))).toMatchObject({ labels: { n: '1000' } });
     const before = process.memoryUsage().rss;
-    for (let round = 0; round < 5; round += 1) {
+    let most = 0;
+    for (let round = 0; round < 30; round += 1) {
       expect(outcome(policy, 'hoard', { n: 1_000_000 })).toBe('policy_budget_spent');
       expectCanary(policy);
+      // A turn of the event loop, as between two requests.
+      await new Promise((resolve) => setImmediate(resolve));
+      most = Math.max(most, process.memoryUsage().rss - before);
     }
-    // 64 MiB for one instance at a time, and what the engine has not returned yet of the one before.
-    expect(process.memoryUsage().rss - before).toBeLessThan(300_000_000);
+    // 64 MiB, once, and what the engine needs of its own.
+    expect(most).toBeLessThan(120_000_000);
   });
 
   it('P03 an input that does not fit closes', async () => {
