@@ -57,7 +57,7 @@ export type FeedEvent = 'new' | 'unchanged' | 'failed';
 export interface FeedHost {
   readonly clock: Clock;
   readonly timers: Timers;
-  /** Tries what arrived; a failure is the feed's to tell. @throws BundleRefused */
+  /** Tries what arrived; a failure is the feed's to tell. @throws BundleRefused; anything else is no word on the bundle */
   activate(feed: Feed, candidate: Candidate): Promise<void>;
   /** What serves is as current as the feed now says. */
   renewed(): void;
@@ -69,6 +69,8 @@ export interface FeedHost {
 /** Behind a load balancer an older server may answer; that it has what was just replaced is no news then. */
 const supersededMs = 300_000;
 const supersededMax = 8;
+/** Between two attempts at what lies on this machine, where the one before came to no end. */
+const retryMs = { first: 1_000, last: 60_000 };
 /** Deltas in a row before a whole bundle is asked for: a restart has to go through all of them. */
 const deltasMax = 64;
 
@@ -81,6 +83,8 @@ export class Feed {
   /** The last one that was refused, which may fit once another bundle has come. */
   rejected: Candidate | undefined;
   #rejectedDigest = '';
+  /** What came last is there to be had and was not judged: it is asked for again though it has not changed. */
+  #isUntried = false;
   /** The next bundle is to come whole: changes do not fit what is held, or are too many. */
   #wantsWhole = false;
   #superseded: { readonly etag: string; readonly at: EpochMs }[] = [];
@@ -116,7 +120,7 @@ export class Feed {
     this.#isStarted = true;
     this.#localMs = localMs;
     if (this.options.source.pauseMs !== undefined) void this.look(false);
-    else if (localMs !== undefined) this.#pause(localMs);
+    else this.#pause(this.#localPauseMs());
   }
 
   async close(): Promise<void> {
@@ -173,9 +177,10 @@ export class Feed {
   /** Found unfit by the slot. */
   refuse(candidate: Candidate, fault: Error, asked: boolean): void {
     this.rejected = candidate;
-    this.#rejectedDigest = candidate.digest;
+    this.#isUntried = !(fault instanceof BundleRefused);
+    this.#rejectedDigest = this.#isUntried ? '' : candidate.digest;
     // A delta that does not fit will not fit the next time either.
-    if (this.options.deltas && this.held !== undefined) this.#wantsWhole = true;
+    if (!this.#isUntried && this.options.deltas && this.held !== undefined) this.#wantsWhole = true;
     this.#fail(fault, asked);
   }
 
@@ -211,7 +216,7 @@ export class Feed {
     let outcome: FeedEvent;
     let isSilent = false;
     try {
-      const fetched = await this.options.source.fetch(this.#wanted(asked), this.#abort.signal);
+      const fetched = await this.options.source.fetch(this.#wanted(asked || this.#isUntried), this.#abort.signal);
       // A look at a file that is as it was is nothing to speak of.
       isSilent = fetched.kind === 'unchanged' && !fetched.isHeld;
       outcome = await this.#arrived(fetched, asked);
@@ -257,8 +262,8 @@ export class Feed {
       return 'new';
     } catch (cause) {
       this.refuse(candidate, cause instanceof Error ? cause : new BundleRefused(String(cause)), asked);
-      // It came, and is unfit: the next look is due as after any other that came.
-      return 'unchanged';
+      // It came, and is unfit: the next look is due as after any other that came. One that was not judged is soon due again.
+      return this.#isUntried ? 'failed' : 'unchanged';
     }
   }
 
@@ -279,12 +284,18 @@ export class Feed {
   }
 
   #pauseAfter(last: LastFetch): void {
-    const pauseMs = this.options.source.pauseMs?.(last) ?? this.#localMs;
-    if (this.#isStarted && pauseMs !== undefined) this.#pause(pauseMs);
+    const pauseMs = this.options.source.pauseMs?.(last) ?? this.#localPauseMs();
+    if (this.#isStarted) this.#pause(pauseMs);
   }
 
-  #pause(ms: number): void {
-    if (this.#isClosed) return;
+  /** Looks cost next to nothing there; what costs is to try again what came to no end. */
+  #localPauseMs(): number | undefined {
+    if (!this.#isUntried) return this.#localMs;
+    return Math.min(retryMs.last, retryMs.first * 2 ** Math.min(this.#failures - 1, 20));
+  }
+
+  #pause(ms: number | undefined): void {
+    if (this.#isClosed || ms === undefined) return;
     this.#cancelPause();
     this.#cancelPause = this.#host.timers.after(ms, () => void this.look(false));
   }
@@ -293,11 +304,13 @@ export class Feed {
     this.#fault = undefined;
     this.rejected = undefined;
     this.#rejectedDigest = '';
+    this.#isUntried = false;
   }
 
   #fail(fault: Error, asked: boolean): void {
     const again = fault.message === this.#fault?.message;
     this.#fault = fault;
+    if (fault instanceof BundleRefused) this.#isUntried = false;
     // What could not be had is not what was refused before it: once it is back, it is tried again.
     if (fault instanceof SourceFailed) this.#rejectedDigest = '';
     this.#host.refused(this, fault, asked, again);

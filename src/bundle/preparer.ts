@@ -30,7 +30,7 @@ export class Preparer {
     this.#options = options;
   }
 
-  /** @throws BundleRefused if it cannot serve, or if finding that out takes more time or memory than there is */
+  /** @throws BundleRefused if it cannot serve, OutOfHand if that could not be found out */
   prepare(job: PrepareJob): Promise<Prepared> {
     const result = this.#last.then(() => this.#run(job));
     this.#last = result.catch(() => undefined);
@@ -51,7 +51,7 @@ export class Preparer {
       isLarge = prepared.image.heapStart > largeBytes;
       return prepared;
     } catch (cause) {
-      isLarge = !(cause instanceof BundleRefused) || cause instanceof OutOfHand;
+      isLarge = !(cause instanceof BundleRefused);
       throw cause;
     } finally {
       worker.unref();
@@ -61,9 +61,13 @@ export class Preparer {
   }
 
   #start(): Worker {
-    this.#worker ??= new Worker(beside(import.meta.url, './prepare-thread.ts'), {
-      resourceLimits: { maxOldGenerationSizeMb: heapMebibytes },
-    });
+    try {
+      this.#worker ??= new Worker(beside(import.meta.url, './prepare-thread.ts'), {
+        resourceLimits: { maxOldGenerationSizeMb: heapMebibytes },
+      });
+    } catch (cause) {
+      throw new OutOfHand(`the thread that prepares bundles did not start${whyOf(cause)}`, { cause });
+    }
     return this.#worker;
   }
 
@@ -91,8 +95,7 @@ export class Preparer {
       };
       const died = (cause: unknown): void => {
         settle();
-        const why = cause instanceof Error ? `: ${cause.message}` : '';
-        reject(new OutOfHand(`the thread that prepares bundles ended${why}`, { cause }));
+        reject(new OutOfHand(`the thread that prepares bundles ended${whyOf(cause)}`, { cause }));
       };
       const cancel = timers.after(timeoutMs, () => {
         settle();
@@ -104,10 +107,14 @@ export class Preparer {
   }
 }
 
-/** The thread did not come to an answer, and what state it is in nobody knows. */
-class OutOfHand extends BundleRefused {}
+/** The thread came to no answer, or to none that is about the bundle: no word on it, so it may be tried again. */
+class OutOfHand extends Error {}
+
+function whyOf(cause: unknown): string {
+  return cause instanceof Error ? `: ${cause.message}` : '';
+}
 
 function refusalOf({ message, bundle, isRefused }: Refusal): Error {
-  if (!isRefused) return new BundleRefused(`the bundle could not be prepared: ${message}`);
+  if (!isRefused) return new OutOfHand(`the bundle could not be prepared: ${message}`);
   return bundle === undefined ? new BundleRefused(message) : new RefusedBundle(message, bundle);
 }

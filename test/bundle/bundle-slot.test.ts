@@ -7,6 +7,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/gl
 import { BundleSlot, type BundleSlotOptions } from '../../src/bundle/bundle-slot.ts';
 import type { PolicyCatalogue } from '../../src/domain/bundle.ts';
 import { Undecided } from '../../src/domain/errors.ts';
+import { HeldTimers } from '../fakes/held-timers.ts';
 import { KeptLog } from '../fakes/kept-log.ts';
 import { TestClock } from '../fakes/test-clock.ts';
 import { bundleOf } from '../support/archive.ts';
@@ -216,6 +217,38 @@ describe('a bundle that does not serve', () => {
     await slot.reload();
     expect(refusals).toBe(3);
     expect(log.of('error')).toHaveLength(3);
+  });
+
+  it.each([
+    ['is watched', 5],
+    ['is read only when asked', undefined],
+  ])('is tried again, later each time, where that was not its own fault and its file %s', async (_what, localMs) => {
+    const timers = new HeldTimers();
+    await slot.close();
+    slot = slotWith({ timers, prepareMs: 60_000 });
+    await deliver(allow);
+    // The thread that prepares it has no time at all.
+    const inVain = async (look: () => void): Promise<void> => {
+      const before = refusals;
+      look();
+      await eventually(() => timers.pending.includes(60_000));
+      timers.advance(60_000);
+      await eventually(() => refusals > before || timers.pending.length > 0);
+    };
+    let first: Promise<void> = Promise.resolve();
+    await inVain(() => {
+      first = slot.reload();
+    });
+    await first;
+    expect(slot.status(clock.now()).message).toBe('the bundle was not ready after 60000 ms');
+    slot.watch(localMs);
+    expect(timers.pending).toEqual([1_000]);
+    await inVain(() => timers.advance(1_000));
+    expect(timers.pending).toEqual([2_000]);
+    timers.advance(2_000);
+    await eventually(() => answers() === 'allow');
+    expect(refusals).toBe(1);
+    await eventually(() => slot.status(clock.now()).code === undefined);
   });
 
   it('is forgotten when the good one comes back in its place', async () => {
