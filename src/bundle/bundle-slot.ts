@@ -189,9 +189,11 @@ export class BundleSlot {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#feeds.map((feed) => feed.close()));
-    await this.#last;
+    const feeds = this.#feeds.map((feed) => feed.close());
+    // They wait for what is being prepared, which may take a minute that a shutdown does not have.
     await this.#preparer.close();
+    await Promise.all(feeds);
+    await this.#last;
     await this.#retirement.close();
   }
 

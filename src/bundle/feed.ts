@@ -176,6 +176,8 @@ export class Feed {
 
   /** Found unfit by the slot. */
   refuse(candidate: Candidate, fault: Error, asked: boolean): void {
+    // Given up with everything else: no trouble to tell of.
+    if (this.#isClosed) return;
     this.rejected = candidate;
     this.#isUntried = !(fault instanceof BundleRefused);
     this.#rejectedDigest = this.#isUntried ? '' : candidate.digest;

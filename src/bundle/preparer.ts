@@ -25,6 +25,7 @@ export class Preparer {
   #cancelLinger: () => void = () => undefined;
   #last: Promise<unknown> = Promise.resolve();
   #id = 0;
+  #isClosed = false;
 
   constructor(options: PreparerOptions) {
     this.#options = options;
@@ -37,11 +38,14 @@ export class Preparer {
     return result;
   }
 
+  /** What is being prepared, or waits to be, comes to no end. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#end();
   }
 
   async #run(job: PrepareJob): Promise<Prepared> {
+    if (this.#isClosed) throw new OutOfHand('no bundle is prepared any more');
     this.#cancelLinger();
     const worker = this.#start();
     worker.ref();

@@ -389,6 +389,26 @@ describe('B13 a bundle’s own samples', () => {
   });
 });
 
+describe('a slot that is closed while a bundle is prepared', () => {
+  it('waits for none of it, and calls nothing refused', async () => {
+    const files = await filesOf(await compilePolicy('budget', ['budget/quiet', 'budget/loops']));
+    // Some ten seconds of work, in little memory.
+    const samples = Array.from({ length: 200 }, () => ({ entrypoint: 'budget/loops', input: { n: 18 }, expect: 0 }));
+    await reopened({ entrypoint: 'budget/quiet' });
+    source.give(archiveOf({ ...files, 'samples.json': JSON.stringify(samples) }));
+    const reload = slot.reload();
+    await eventually(() => timers.pending.includes(60_000));
+    const before = performance.now();
+    await slot.close();
+    await reload;
+    expect(performance.now() - before).toBeLessThan(5_000);
+    expect(refusals).toEqual([]);
+    expect(log.of('error')).toEqual([]);
+    // Nor is anything begun again.
+    expect(timers.pending).toEqual([]);
+  }, 30_000);
+});
+
 describe('samples of a policy that asks outside', () => {
   const url = 'http://192.0.2.1/list';
   const operands = JSON.stringify([{ url, method: 'get' }]);
