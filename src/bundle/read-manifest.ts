@@ -2,7 +2,7 @@ import { type BundleRevision, bundleRevision, type PolicyCatalogue } from '../do
 import { BundleRefused } from '../domain/errors.ts';
 import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json.ts';
 import { membersOf } from '../domain/json-text.ts';
-import { jsonTextOf } from './json-text.ts';
+import { jsonValueOf } from './json-text.ts';
 import type { Archive } from './read-archive.ts';
 import { isBelow, overlap, type Root } from './roots.ts';
 
@@ -31,8 +31,7 @@ export const manifestFile = '.manifest';
 export function readManifest(archive: Archive): Manifest {
   if (archive.has('.manifest.pb')) throw new BundleRefused('.manifest.pb is not read here: build with a JSON manifest');
   const bytes = archive.get(manifestFile);
-  const text = bytes === undefined ? '{}' : jsonTextOf(bytes, manifestFile);
-  const manifest = JSON.parse(text) as JsonValue;
+  const { text, value: manifest } = jsonValueOf(bytes ?? Buffer.from('{}'), manifestFile);
   if (!isJsonObject(manifest)) throw new BundleRefused('.manifest is no object');
   const revision = member(manifest, 'revision') ?? '';
   if (typeof revision !== 'string' || revision.length > 256)

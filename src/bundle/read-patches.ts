@@ -1,5 +1,4 @@
 import { BundleRefused } from '../domain/errors.ts';
-import { isJsonObject, type JsonValue, member } from '../domain/json.ts';
 import { itemsOf, membersOf } from '../domain/json-text.ts';
 import { jsonTextOf } from './json-text.ts';
 import { isBelow, type Root, shownPath } from './roots.ts';
@@ -14,6 +13,7 @@ export interface Patch {
 
 export const patchFile = 'patch.json';
 const patchesMax = 100_000;
+const pointerLengthMax = 65_536;
 
 /**
  * The `patch.json` of a delta bundle.
@@ -23,33 +23,37 @@ const patchesMax = 100_000;
  * @see OPA documentation, "Bundles", delta bundles
  */
 export function readPatches(bytes: Uint8Array, roots: readonly Root[]): readonly Patch[] {
-  const text = jsonTextOf(bytes, patchFile);
-  const document = JSON.parse(text) as JsonValue;
-  const list = isJsonObject(document) ? member(document, 'data') : undefined;
-  if (!Array.isArray(list) || Object.keys(document as object).length !== 1)
+  const document = membersOf(jsonTextOf(bytes, patchFile));
+  const list = document?.get('data');
+  if (document?.size !== 1 || list?.startsWith('[') !== true)
     throw new BundleRefused(`${patchFile} has to hold one list, data, and nothing else`);
-  if (list.length === 0) throw new BundleRefused(`${patchFile} holds no patch`);
-  if (list.length > patchesMax)
-    throw new BundleRefused(`${patchFile} holds ${list.length} patches; at most ${patchesMax} are taken`);
-  const texts = itemsOf(membersOf(text)?.get('data') ?? '[]');
-  return (list as readonly JsonValue[]).map((item, index) =>
-    patchOf(item, texts[index] ?? '{}', `${patchFile} [${index}]`, roots),
-  );
+  const items = itemsOf(list);
+  if (items.length === 0) throw new BundleRefused(`${patchFile} holds no patch`);
+  if (items.length > patchesMax)
+    throw new BundleRefused(`${patchFile} holds ${items.length} patches; at most ${patchesMax} are taken`);
+  return items.map((item, index) => patchOf(item, `${patchFile} [${index}]`, roots));
 }
 
-function patchOf(item: JsonValue, text: string, where: string, roots: readonly Root[]): Patch {
-  const op = isJsonObject(item) ? member(item, 'op') : undefined;
-  const pointer = isJsonObject(item) ? member(item, 'path') : undefined;
-  if ((op !== 'upsert' && op !== 'replace' && op !== 'remove') || typeof pointer !== 'string')
+function patchOf(text: string, where: string, roots: readonly Root[]): Patch {
+  const members = membersOf(text);
+  const op = stringIn(members?.get('op'));
+  const pointer = stringIn(members?.get('path'));
+  if ((op !== 'upsert' && op !== 'replace' && op !== 'remove') || pointer === undefined)
     throw new BundleRefused(`${where} has to have an op (upsert, replace or remove) and a path`);
+  if (pointer.length > pointerLengthMax) throw new BundleRefused(`${where}: its path has ${pointer.length} characters`);
   const path = pathOf(pointer);
   if (path.length === 0) throw new BundleRefused(`${where}: its path is all of data`);
   if (!roots.some((root) => isBelow(path, root)))
     throw new BundleRefused(`${where}: ${shownPath(path)} stands outside of the bundle's roots`);
-  const valueText = membersOf(text)?.get('value');
+  const valueText = members?.get('value');
   if (op === 'remove') return { op, path, valueText: '' };
   if (valueText === undefined) throw new BundleRefused(`${where} has no value`);
   return { op, path, valueText };
+}
+
+/** Values are never parsed here: they may be as large as data is. */
+function stringIn(text: string | undefined): string | undefined {
+  return text?.startsWith('"') === true ? (JSON.parse(text) as string) : undefined;
 }
 
 /** A JSON pointer, with or without its slashes at the ends, as OPA reads it (RFC 6901 section 4 for the escapes). */

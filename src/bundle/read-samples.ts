@@ -4,7 +4,7 @@ import { itemsOf, membersOf } from '../domain/json-text.ts';
 import type { Reply } from '../domain/outside.ts';
 import { type EpochMs, epochMs, parseRfc3339 } from '../domain/time.ts';
 import { recordedReplies } from '../evaluate/recorded-replies.ts';
-import { jsonTextOf } from './json-text.ts';
+import { jsonValueOf } from './json-text.ts';
 import type { Archive } from './read-archive.ts';
 
 /** A request that a bundle's owner knows the answer to; the bundle serves only if it gives that answer. */
@@ -37,16 +37,16 @@ export const someTime = epochMs(Date.parse('2026-01-01T00:00:00Z'));
 export function readSamples(archive: Archive, inManifest: string | undefined): readonly Sample[] {
   const file = archive.get(samplesFile);
   const samples = [
-    ...(file === undefined ? [] : listed(jsonTextOf(file, samplesFile), samplesFile)),
-    ...(inManifest === undefined ? [] : listed(inManifest, 'metadata.postern.samples')),
+    ...(file === undefined ? [] : listed(file, samplesFile)),
+    ...(inManifest === undefined ? [] : listed(Buffer.from(inManifest), 'metadata.postern.samples')),
   ];
   if (samples.length > samplesMax)
     throw new BundleRefused(`${samples.length} samples; at most ${samplesMax} are tried`);
   return samples;
 }
 
-function listed(text: string, where: string): readonly Sample[] {
-  const list = JSON.parse(text) as JsonValue;
+function listed(bytes: Uint8Array, where: string): readonly Sample[] {
+  const { text, value: list } = jsonValueOf(bytes, where);
   if (!Array.isArray(list)) throw new BundleRefused(`${where} is no list of samples`);
   const texts = itemsOf(text);
   return (list as readonly JsonValue[]).map((item, index) =>

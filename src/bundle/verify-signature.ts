@@ -3,7 +3,7 @@ import { BundleRefused } from '../domain/errors.ts';
 import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json.ts';
 import { canonicalText } from '../domain/json-text.ts';
 import { type EpochMs, epochMs } from '../domain/time.ts';
-import { jsonTextOf } from './json-text.ts';
+import { jsonTextOf, jsonValueOf } from './json-text.ts';
 import type { Archive } from './read-archive.ts';
 import { isYaml, jsonTextOfYaml } from './yaml-text.ts';
 
@@ -101,7 +101,7 @@ export function fits(algorithm: SignatureAlgorithm, key: KeyObject): boolean {
 }
 
 function onlyToken(file: Uint8Array): string {
-  const document = JSON.parse(jsonTextOf(file, signaturesFile)) as JsonValue;
+  const { value: document } = jsonValueOf(file, signaturesFile);
   if (!isJsonObject(document)) throw new BundleRefused(`${signaturesFile} is no object`);
   const plugin = member(document, 'plugin');
   if (plugin !== undefined && plugin !== '' && plugin !== '_default')
@@ -163,7 +163,7 @@ function isSignedBy({ algorithm, key }: VerificationKey, signed: Buffer, signatu
 }
 
 function objectIn(part: string, what: string): JsonObject {
-  const value = JSON.parse(jsonTextOf(decoded(part, what), `the signature's ${what}`)) as JsonValue;
+  const { value } = jsonValueOf(decoded(part, what), `the signature's ${what}`);
   if (!isJsonObject(value)) throw new BundleRefused(`the signature's ${what} is no object`);
   return value;
 }

@@ -639,6 +639,11 @@ describe('B10 a delta', () => {
       () => deltaBundle([patch('move', '/listed/x', 1)], { revision: 'r2', roots }),
       'has to have an op',
     ],
+    [
+      'with a path of a page and more',
+      () => deltaBundle([patch('upsert', `/listed/${'x'.repeat(65_529)}`, 1)], { revision: 'r2', roots }),
+      'its path has 65537 characters',
+    ],
     ['without a value', () => deltaBundle([patch('upsert', '/listed/x')], { revision: 'r2', roots }), 'has no value'],
     [
       'that calls itself what serves already',

@@ -1,6 +1,7 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import { readArchive } from '../../src/bundle/read-archive.ts';
-import { type Bundle, readBundle } from '../../src/bundle/read-bundle.ts';
+import { type Bundle, readBundle, readContents } from '../../src/bundle/read-bundle.ts';
 import { BundleRefused } from '../../src/domain/errors.ts';
 import { bundleOf, type Member } from '../support/archive.ts';
 import { compilePolicy } from '../support/compile-policy.ts';
@@ -174,6 +175,40 @@ describe('B12 data that has two readings, or none', () => {
     const members = Array.from({ length: 1_000_000 }, (_, index) => `"k${index}":${index}`).join();
     const { dataText } = await read(wasm, data(`{"many":{${members}}}`));
     expect(dataText.length).toBe(members.length + 11);
+  }, 60_000);
+});
+
+describe('B12 a document that is longer than any needs to be', () => {
+  const limit = 4_194_304;
+
+  it.each([
+    ['.manifest', (content: string) => [wasm, manifest(content)], '{}'],
+    ['samples.json', (content: string) => [wasm, { name: 'samples.json', content }], '[]'],
+  ])('B12 is refused before it is parsed, and read at the limit: %s', async (name, members, least) => {
+    expect((await read(...members(least.padEnd(limit)))).revision).toBe('');
+    expect(await refusal(...members(least.padEnd(limit + 1)))).toBe(
+      `${name} has ${limit + 1} bytes; at most ${limit} are read`,
+    );
+  });
+
+  it('B12 is refused where it is the signature, before anybody has signed it', async () => {
+    const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const signing = {
+      required: true,
+      keys: [{ id: 'k', algorithm: 'ES256', key: publicKey }],
+      scope: undefined,
+    } as const;
+    const file = bundleOf([wasm, { name: '.signatures.json', content: '{}'.padEnd(limit + 1) }]);
+    await expect(readContents(file, limits, signing)).rejects.toThrow(
+      `.signatures.json has ${limit + 1} bytes; at most ${limit} are read`,
+    );
+  });
+
+  it('B12 is refused as data of more values than a module’s memory holds', async () => {
+    const few = '[0,0],'.repeat(7_999_999);
+    expect((await read(wasm, data(`{"a":[${few}0]}`))).dataText.length).toBe(few.length + 9);
+    const many = '[0,0],'.repeat(8_000_000);
+    expect(await refusal(wasm, data(`{"a":[${many}0]}`))).toContain('data.json has more than 16000000 values');
   }, 60_000);
 });
 
