@@ -24,6 +24,12 @@ const pagesMax = 32_768;
 /** Ticks of the meter that loading may take: seconds at the most for little data, and many times what any data needs. */
 const loadingFuel = { least: 2_000_000, perByte: 64, most: 2 ** 30 };
 const stashMinorVersion = 3;
+/** Entrypoints or builtins, far more than any policy has. Of some millions the process ends while V8 parses them. */
+const tableBytesMax = 1_048_576;
+/** What variables take beside the texts that the module brings along; OPA's own take some 150 KB. */
+const variableBytesMax = 1_048_576;
+/** A memory that has to be copied for each new instance holds up requests if it is larger. */
+const copiedBytesMax = 16_777_216;
 /** The module keeps blocks of that size and more in one list (wasm/src/malloc.c). */
 const largeBlockBytes = 128;
 
@@ -64,6 +70,7 @@ interface Exports {
   opa_malloc(bytes: number): number;
   opa_free(address: number): void;
   opa_json_parse(address: number, length: number): number;
+  opa_json_dump(value: number): number;
   opa_heap_ptr_get(): number;
   opa_heap_ptr_set(address: number): void;
   opa_heap_blocks_stash(): void;
@@ -87,12 +94,18 @@ export async function buildImage(
   if (shared.pages > usualPages + memoryPages)
     throw new BundleRefused('policy.wasm asks for more memory than it may have');
   const module = await compileModule(shared.wasm);
-  const { basePages, heapTopAddress } = findHeapTop(module, Math.max(usualPages, shared.pages), memoryPages);
+  const staticsMax = shared.wasm.length + variableBytesMax;
+  const { basePages, heapTopAddress } = findHeapTop(
+    module,
+    Math.max(usualPages, shared.pages),
+    memoryPages,
+    staticsMax,
+  );
   const values = countValues(data);
   const within = (perValue: number): PolicyImage => {
     const dataPages = Math.ceil((data.length * bytesPerTextByte + values * perValue) / pageBytes);
     const maximum = basePages + dataPages + memoryPages;
-    return load(module, data, { basePages, heapTopAddress, memoryPages, maximum });
+    return load(module, data, { basePages, heapTopAddress, memoryPages, maximum, staticsMax });
   };
   try {
     return within(bytesPerValue.usual);
@@ -107,19 +120,29 @@ interface Room {
   readonly heapTopAddress: number | undefined;
   readonly memoryPages: number;
   readonly maximum: number;
+  /** What the module's variables may take, in bytes. */
+  readonly staticsMax: number;
 }
 
 function load(module: WebAssembly.Module, data: Uint8Array<ArrayBuffer>, room: Room): PolicyImage {
-  const { basePages, heapTopAddress, memoryPages, maximum } = room;
+  const { basePages, heapTopAddress, memoryPages, maximum, staticsMax } = room;
   const memory = sharedMemory(basePages, maximum);
   const instance = started(module, memory, data.length);
   const exports = instance.exports as unknown as Exports;
-  const heapBase = exports.opa_heap_ptr_get();
+  const heapBase = heapBaseOf(instance, memory, staticsMax);
+  // The SDK parses a table whatever its length.
+  const dump = (value: number): number => {
+    const address = exports.opa_json_dump(value);
+    tableText(memory, address);
+    return address;
+  };
   try {
-    const policy = new sdk.LoadedPolicy({ instance, module }, memory, 2);
+    const bounded = { exports: { ...instance.exports, opa_json_dump: dump } };
+    const policy = new sdk.LoadedPolicy({ instance: bounded, module }, memory, 2);
     policy.setData(data.buffer);
     return imageOf({ module, memory, dataAddress: policy.dataAddr, memoryPages, heapTopAddress }, heapBase, instance);
   } catch (cause) {
+    if (cause instanceof BundleRefused) throw cause;
     throw new BundleRefused(`policy.wasm does not take the data: ${messageOf(cause)}`, { cause });
   }
 }
@@ -159,7 +182,7 @@ export function copyImage(image: PolicyImage): PolicyImage {
 }
 
 /** Whether instances can be made of it again and again: only if the module can be told how large its memory is by then. */
-export function canStartAgain({ heapTopAddress }: PolicyImage): boolean {
+export function canStartAgain({ heapTopAddress }: Pick<PolicyImage, 'heapTopAddress'>): boolean {
   return heapTopAddress !== undefined;
 }
 
@@ -171,6 +194,19 @@ export function restoreStatics({ memory, statics, heapTopAddress }: PolicyImage)
   const bytes = Buffer.from(memory.buffer);
   bytes.set(statics, 0);
   if (heapTopAddress !== undefined) bytes.writeUInt32LE(memory.buffer.byteLength, heapTopAddress);
+}
+
+/**
+ * The text of a table that `opa_json_dump` has written.
+ *
+ * @throws BundleRefused
+ */
+export function tableText({ buffer }: WebAssembly.Memory, address: number): string {
+  const start = address >>> 0;
+  const bytes = Buffer.from(buffer).subarray(start, start + tableBytesMax);
+  const end = bytes.indexOf(0);
+  if (end < 0) throw new BundleRefused(`policy.wasm has a table of more than ${tableBytesMax} bytes`);
+  return bytes.toString('utf8', 0, end);
 }
 
 function apply({ op, path, valueText }: DataPatch, data: number, memory: WebAssembly.Memory, exports: Exports): void {
@@ -209,6 +245,8 @@ function imageOf(
   // Evaluations reset the heap, and with it the lists of free blocks; put aside, they are there for the next patch.
   if (minorVersion(instance) >= stashMinorVersion) exports.opa_heap_blocks_stash();
   const heapStart = exports.opa_heap_ptr_get();
+  if (heapStart > copiedBytesMax && !canStartAgain(made))
+    throw new BundleRefused('policy.wasm does not show how large its memory is, and its data is large');
   const { buffer } = made.memory;
   return {
     ...made,
@@ -234,9 +272,10 @@ function findHeapTop(
   module: WebAssembly.Module,
   pages: number,
   memoryPages: number,
+  staticsMax: number,
 ): Pick<Room, 'basePages' | 'heapTopAddress'> {
-  const first = sizesIn(module, pages, memoryPages);
-  const second = sizesIn(module, first.pages + 1, memoryPages);
+  const first = sizesIn(module, pages, memoryPages, staticsMax);
+  const second = sizesIn(module, first.pages + 1, memoryPages, staticsMax);
   const both = first.addresses.filter((address) => second.addresses.includes(address));
   return { basePages: first.pages, heapTopAddress: both.length === 1 ? both[0] : undefined };
 }
@@ -246,15 +285,24 @@ function sizesIn(
   module: WebAssembly.Module,
   pages: number,
   memoryPages: number,
+  staticsMax: number,
 ): { readonly pages: number; readonly addresses: readonly number[] } {
   const memory = sharedMemory(pages, pages + memoryPages);
   const instance = started(module, memory, 0);
-  const heapBase = (instance.exports as unknown as Exports).opa_heap_ptr_get();
+  const heapBase = heapBaseOf(instance, memory, staticsMax);
   const { byteLength } = memory.buffer;
   const words = new Uint32Array(memory.buffer, 0, Math.floor(heapBase / 4));
   const addresses: number[] = [];
   for (let at = words.indexOf(byteLength); at >= 0; at = words.indexOf(byteLength, at + 1)) addresses.push(at * 4);
   return { pages: byteLength / pageBytes, addresses };
+}
+
+/** Where a started module's variables end. They are put back for each new instance, between two requests. */
+function heapBaseOf(instance: WebAssembly.Instance, { buffer }: WebAssembly.Memory, staticsMax: number): number {
+  const heapBase = (instance.exports as unknown as Exports).opa_heap_ptr_get();
+  if (heapBase < 0 || heapBase > Math.min(staticsMax, buffer.byteLength))
+    throw new BundleRefused(`policy.wasm says that its variables take ${heapBase} bytes`);
+  return heapBase;
 }
 
 function sharedMemory(initial: number, maximum: number): WebAssembly.Memory {

@@ -1,6 +1,6 @@
 import { BundleRefused } from '../domain/errors.ts';
 import type { BuiltinHost, ModuleValues } from './builtin-host.ts';
-import { type PolicyImage, pageBytes, restoreStatics } from './policy-image.ts';
+import { type PolicyImage, pageBytes, restoreStatics, tableText } from './policy-image.ts';
 import { bytesOf, textOf } from './values/text.ts';
 
 /** Between two looks at the clock: tens of microseconds for what policies do, some milliseconds at the very worst. */
@@ -9,6 +9,8 @@ const fuelSlice = 256;
 const stringTag = 4;
 const stringLengthOffset = 4;
 const stringBytesOffset = 8;
+/** Entrypoints or builtins, far more than any policy has. */
+const tableNamesMax = 10_000;
 
 /** What the SDK leaves untyped, named once. All of it is ABI 1.2. */
 interface Exports {
@@ -164,7 +166,7 @@ export class PolicyInstance implements ModuleValues {
   }
 
   #table(address: number, what: string): ReadonlyMap<string, number> {
-    return numbersByName(JSON.parse(this.#textAt(this.#exports.opa_json_dump(address))) as unknown, what);
+    return numbersByName(JSON.parse(tableText(this.#memory, this.#exports.opa_json_dump(address))) as unknown, what);
   }
 
   #textAt(address: number): string {
@@ -205,8 +207,10 @@ function globalIn(exports: WebAssembly.Exports, name: string): number | undefine
 
 function numbersByName(table: unknown, what: string): ReadonlyMap<string, number> {
   if (typeof table !== 'object' || table === null) throw new BundleRefused(`policy.wasm lists no ${what}`);
+  const entries = Object.entries(table);
+  if (entries.length > tableNamesMax) throw new BundleRefused(`policy.wasm lists more than ${tableNamesMax} ${what}`);
   const numbers = new Map<string, number>();
-  for (const [name, id] of Object.entries(table)) {
+  for (const [name, id] of entries) {
     if (typeof id !== 'number') throw new BundleRefused(`policy.wasm lists malformed ${what}`);
     numbers.set(name, id);
   }

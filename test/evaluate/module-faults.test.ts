@@ -64,6 +64,40 @@ function starting(body: readonly number[]): Uint8Array {
   return moduleOf(changed(made, sectionIds.start, () => leb(imported + index)));
 }
 
+/** The module with a function of this body in place of one that it exports. @param type as the type section has it */
+function exporting(
+  module: readonly Section[],
+  name: string,
+  type: readonly number[],
+  body: readonly number[],
+): Uint8Array {
+  const imported = importedFunctions(module.find(({ id }) => id === sectionIds.import)?.bytes ?? []);
+  let index = 0;
+  let made = changed(module, sectionIds.type, (bytes) => {
+    const appended = withElement(bytes, type);
+    ({ index } = appended);
+    return appended.bytes;
+  });
+  made = changed(made, sectionIds.function, (bytes) => {
+    const appended = withElement(bytes, leb(index));
+    ({ index } = appended);
+    return appended.bytes;
+  });
+  made = changed(made, sectionIds.code, (bytes) => withElement(bytes, [...leb(body.length + 1), 0, ...body]).bytes);
+  return moduleOf(
+    changed(made, sectionIds.export, (bytes) => {
+      const renamed = Buffer.from(bytes);
+      renamed[renamed.indexOf(Buffer.from(text(name))) + 1] = 0x58;
+      return withElement([...renamed], [...text(name), 0, ...leb(imported + index)]).bytes;
+    }),
+  );
+}
+
+/** The module with what it dumps written by this body. */
+function dumping(module: readonly Section[], body: readonly number[]): Uint8Array {
+  return exporting(module, 'opa_json_dump', [0x60, 1, 0x7f, 1, 0x7f], body);
+}
+
 describe('B06 a module that is no policy', () => {
   it('B06 is taken as it was compiled, taken apart and put together again', async () => {
     expect(Buffer.from(moduleOf(sections)).equals(Buffer.from(wasm))).toBe(true);
@@ -101,6 +135,54 @@ describe('B06 a module that is no policy', () => {
     expect(await refusal(starting([0x03, 0x40, 0x0c, 0x00, 0x0b, 0x0b]))).toMatch(/^policy.wasm /);
     expect(process.cpuUsage(start).user / 1e6).toBeLessThan(30);
   }, 120_000);
+
+  it('B06 is refused when it lists a megabyte of entrypoints, before they are parsed', async () => {
+    // 48 pages of "0" in 63 new ones.
+    const grown = [0x41, 63, 0x40, 0, 0x41, 16, 0x74, 0x21, 0];
+    const filled = [0x20, 0, 0x41, 0x30, 0x41, ...leb(48 * 65_536), 0xfc, 11, 0];
+    expect(await refusal(dumping(sections, [...grown, ...filled, 0x20, 0, 0x0b]))).toBe(
+      'policy.wasm has a table of more than 1048576 bytes',
+    );
+  });
+
+  it.each([10_000, 10_001])('B06 is refused when it lists more than 10,000 entrypoints: %d', async (count) => {
+    const names = Object.fromEntries(Array.from({ length: count }, (_, index) => [`e${index}`, index]));
+    const table = [...Buffer.from(`${JSON.stringify(names)}\0`)];
+    const at = [0x41, ...leb(800_000)];
+    const listed = changed(
+      sections,
+      sectionIds.data,
+      (bytes) => withElement(bytes, [0, ...at, 0x0b, ...leb(table.length), ...table]).bytes,
+    );
+    const message = await refusal(dumping(listed, [...at, 0x0b]));
+    // As many builtins, which are the same table here, there are not.
+    if (count > 10_000) expect(message).toBe('policy.wasm lists more than 10000 entrypoints');
+    else expect(message).toContain('builtin');
+  });
+
+  it('B06 is refused when it says that its variables take much more than it brings along', async () => {
+    const said = [0x41, ...leb(16_777_216), 0x0b];
+    expect(await refusal(exporting(sections, 'opa_heap_ptr_get', [0x60, 0, 1, 0x7f], said))).toBe(
+      'policy.wasm says that its variables take 16777216 bytes',
+    );
+  });
+
+  it('B06 is refused when it would have to be copied for each start, and holds much data', async () => {
+    const usual = sections.find(({ id }) => id === sectionIds.start)?.bytes ?? [];
+    // A second word that says how large the memory is.
+    const twice = [0x10, ...usual, 0x41, 16, 0x3f, 0, 0x41, 16, 0x74, 0x36, 2, 0, 0x0b];
+    const holding = (values: number): Promise<PolicyModule> =>
+      PolicyModule.load(
+        {
+          wasm: starting(twice),
+          dataText: JSON.stringify({ many: Array(values).fill(0) }),
+          revision: bundleRevision('r1'),
+        },
+        policyLimits,
+      );
+    expect((await holding(30_000)).evaluate('authz/decision', '{}')).toContain('deny');
+    await expect(holding(300_000)).rejects.toThrow('policy.wasm does not show how large its memory is');
+  });
 
   it('B06 is refused when its start function traps', async () => {
     expect(await refusal(starting([0x00, 0x0b]))).toMatch(/^policy.wasm does not start/);

@@ -14,6 +14,7 @@ export const sectionIds = {
   export: 7,
   start: 8,
   code: 10,
+  data: 11,
 } as const;
 
 export function sectionsOf(wasm: Uint8Array): Section[] {
