@@ -15,8 +15,8 @@ const keptTextMax = 65_536;
 const missedMax = 8;
 /** Reading the clock costs about as much as this much work is worth. */
 const unitsPerCheck = 256;
-/** Looks at the clock while nothing is evaluated: seconds at the most of a module that does not come to an end. */
-const idleLooksMax = 2_000;
+/** Processor time for what a module does while nothing is evaluated, a hundred times what any needs. */
+const idleMsMax = 100;
 
 export interface EvaluationTime {
   /** Of processor time: a thread that was not let run has not spent any. */
@@ -51,8 +51,9 @@ export class BuiltinHost implements BuiltinContext {
   /** Units at which the time is looked at next. */
   #checkAt = 0;
   #endsMs = Number.POSITIVE_INFINITY;
-  #idleLooks = 0;
   #beganCpuMs = 0;
+  /** Of processor time; undefined until the module has first looked at the clock. */
+  #idleSinceMs: number | undefined;
 
   /**
    * @param unitsMax work that builtins may do for one evaluation: see `BuiltinContext.charge`
@@ -80,10 +81,13 @@ export class BuiltinHost implements BuiltinContext {
     this.#beganCpuMs -= spent.cpuMs;
   }
 
-  /** What happens between evaluations is little, and the same for every module, so that it is not timed but counted. */
+  /**
+   * Nothing is evaluated from here on. What a module does meanwhile, as when it starts or lists its tables, has time of
+   * its own, from its first look at the clock: nobody else's work is counted.
+   */
   end(): void {
     this.#endsMs = Number.POSITIVE_INFINITY;
-    this.#idleLooks = 0;
+    this.#idleSinceMs = undefined;
   }
 
   /**
@@ -91,12 +95,13 @@ export class BuiltinHost implements BuiltinContext {
    * @throws BundleRefused for a module that does not come to an end although nothing is evaluated
    */
   checkTime(): void {
+    const { budgetMs, monotonicMs, threadCpuMs } = this.#time;
     if (this.#endsMs === Number.POSITIVE_INFINITY) {
-      this.#idleLooks += 1;
-      if (this.#idleLooks > idleLooksMax) throw new BundleRefused('policy.wasm does not come to an end');
+      const nowMs = threadCpuMs();
+      this.#idleSinceMs ??= nowMs;
+      if (nowMs - this.#idleSinceMs > idleMsMax) throw new BundleRefused('policy.wasm does not come to an end');
       return;
     }
-    const { budgetMs, monotonicMs, threadCpuMs } = this.#time;
     // The wall clock is the cheaper one to read, and never behind the processor's.
     if (monotonicMs() > this.#endsMs && threadCpuMs() - this.#beganCpuMs > budgetMs) {
       throw new Undecided('policy_budget_spent', `the evaluation took more than ${budgetMs} ms`);

@@ -63,6 +63,8 @@ export class PolicyInstance implements ModuleValues {
 
   /** @throws BundleRefused if the module has another ABI; whatever the module throws */
   constructor(image: PolicyImage, host: BuiltinHost) {
+    // Starting it is no part of an evaluation, and has time of its own.
+    host.end();
     this.#image = image;
     this.#memory = image.memory;
     this.#bytes = Buffer.from(this.#memory.buffer);

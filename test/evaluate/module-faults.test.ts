@@ -136,6 +136,18 @@ describe('B06 a module that is no policy', () => {
     expect(process.cpuUsage(start).user / 1e6).toBeLessThan(30);
   }, 120_000);
 
+  it('B06 is refused when it does not come to an end once it has its data, however long it takes between two looks', async () => {
+    const usual = sections.find(({ id }) => id === sectionIds.start)?.bytes ?? [];
+    // At its second start on one memory, where nothing else lies: a loop of 3,000 square roots.
+    const roots = [0x41, 16, 0x41, 16, 0x2b, 3, 0, ...Array<number>(3_000).fill(0x9f), 0x39, 3, 0];
+    const loop = [0x03, 0x40, ...roots, 0x0c, 0, 0x0b];
+    const isSecond = [0x41, 8, 0x28, 2, 0];
+    const body = [0x10, ...usual, ...isSecond, 0x04, 0x40, ...loop, 0x0b, 0x41, 8, 0x41, 1, 0x36, 2, 0, 0x0b];
+    const start = process.cpuUsage();
+    expect(await refusal(starting(body))).toBe('policy.wasm does not come to an end');
+    expect(process.cpuUsage(start).user / 1e6).toBeLessThan(5);
+  }, 120_000);
+
   it('B06 is refused when it lists a megabyte of entrypoints, before they are parsed', async () => {
     // 48 pages of "0" in 63 new ones.
     const grown = [0x41, 63, 0x40, 0, 0x41, 16, 0x74, 0x21, 0];
