@@ -16,7 +16,8 @@ export interface PreparerOptions {
 const heapMebibytes = 4_096;
 /** A thread that has had large data in its hands goes at once, and gives the memory back. */
 const largeBytes = 16_777_216;
-const lingerMs = 10_000;
+/** Others soon, too: what evaluations make of an image's memory stays as long as the thread that made it. */
+const lingerMs = 1_000;
 
 /** Prepares bundles on a thread of their own, one at a time. */
 export class Preparer {

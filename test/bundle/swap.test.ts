@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { listed } from './archives.ts';
+import { compilePolicy } from '../support/compile-policy.ts';
+import { archiveOf, filesOf, listed } from './archives.ts';
 import type { SwapLoad } from './swap-load.ts';
 
 const run = promisify(execFile);
@@ -67,6 +68,22 @@ describe('B14 a swap under load', () => {
 });
 
 describe('the memory of a policy that was replaced', () => {
+  it('is given back before the next swap, where evaluations have grown it', async () => {
+    const files = await filesOf(await compilePolicy('hostile', ['authz/decision']));
+    const bundles = await Promise.all(
+      ['r1', 'r2', 'r3', 'r4'].map(async (revision) => {
+        const path = join(directory, `${revision}.tar.gz`);
+        const manifest = JSON.stringify({ ...(JSON.parse(String(files['.manifest'])) as object), revision });
+        await writeFile(path, archiveOf({ ...files, '.manifest': manifest }));
+        return path;
+      }),
+    );
+    const program = new URL('./swap-memory.ts', import.meta.url).pathname;
+    const { stdout } = await run(process.execPath, [program, directory, ...bundles], { env: {} });
+    // Each takes 100 MiB and more.
+    expect(Number(stdout)).toBeLessThan(80);
+  }, 60_000);
+
   it.each([
     ['though nothing else brings the collector about', 'held'],
     ['though no thread can be started to hold it', 'unheld'],
