@@ -127,7 +127,15 @@ export class Shadow {
     this.#worker?.removeAllListeners('exit');
     void this.#worker?.terminate();
     this.#failWaiting();
-    const worker = (this.#options.thread ?? shadowThread)();
+    this.#worker = undefined;
+    let worker: Worker;
+    try {
+      worker = (this.#options.thread ?? shadowThread)();
+    } catch (cause) {
+      this.#options.log.warn('the shadow bundle’s thread did not start', { cause });
+      this.#startLater();
+      return;
+    }
     worker.unref();
     worker.on('message', (answers: readonly ShadowAnswer[]) => {
       for (const { id, outcome } of answers) this.#compare(id, outcome);
@@ -141,6 +149,10 @@ export class Shadow {
   #died(worker: Worker): void {
     if (worker !== this.#worker || this.#isClosed) return;
     this.#forget();
+    this.#startLater();
+  }
+
+  #startLater(): void {
     this.#deaths += 1;
     const waitMs = Math.min(lastRestartMs, firstRestartMs * 2 ** (this.#deaths - 1));
     this.#cancelRestart = this.#options.timers.after(waitMs, () => this.#start());

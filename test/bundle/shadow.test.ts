@@ -238,6 +238,20 @@ describe('B13 a shadow that fails', () => {
     expect(flips).toEqual([]);
   });
 
+  it('is started again with a growing pause when no thread is to be had', async () => {
+    await shadow.close();
+    // What cannot be given to a thread keeps it from starting, as a machine does that has none left.
+    const workerData = new WebAssembly.Memory({ initial: 1 });
+    shadow = shadowWith({ thread: () => new Worker('', { eval: true, workerData }) });
+    shadow.use(await imageOf(await listed()), shadowed);
+    for (const pauseMs of [1_000, 2_000, 4_000]) {
+      expect(timers.pending).toEqual([pauseMs]);
+      shadow.see(seen('a', 'allow'));
+      timers.advance(pauseMs);
+    }
+    expect(results).toEqual(['dropped', 'dropped', 'dropped']);
+  });
+
   it('never lets a fault of the comparison out', async () => {
     await shadow.close();
     shadow = shadowWith({
