@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto';
 import { BundleRefused, Undecided } from '../domain/errors.ts';
 import type { OutsideBuiltin, Question, Reply } from '../domain/outside.ts';
 import { type Builtin, type BuiltinContext, BuiltinError } from './builtins/builtin.ts';
+import type { Charge } from './charge.ts';
 import { Kept } from './kept.ts';
 import { type Nondeterminism, replyKey, Unanswered } from './nondeterminism.ts';
 import { readValue } from './values/read-value.ts';
@@ -28,7 +29,7 @@ export interface EvaluationTime {
 
 /** A module's values, as far as a builtin's operands and result need them. */
 export interface ModuleValues {
-  dumpValue(address: number): string;
+  dumpValue(address: number, charge: Charge): string;
   parseValue(text: string): number;
   parseBytes(text: string): number;
 }
@@ -112,7 +113,7 @@ export class BuiltinHost implements BuiltinContext {
   call(instance: ModuleValues, id: number, addresses: readonly number[]): number {
     const hosted = this.#table.get(id);
     if (hosted === undefined) throw new Error(`the module calls builtin ${id}, which it does not list`);
-    const operands = addresses.map((address) => readValue(instance.dumpValue(address), this.charge));
+    const operands = addresses.map((address) => readValue(instance.dumpValue(address, this.charge), this.charge));
     const result = this.#resultOf(hosted.builtin, operands);
     if (result instanceof Promise) {
       // Nobody waits for it, and one that failed without a listener would end the process.

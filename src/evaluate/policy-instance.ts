@@ -1,5 +1,6 @@
 import { BundleRefused } from '../domain/errors.ts';
 import type { BuiltinHost, ModuleValues } from './builtin-host.ts';
+import type { Charge } from './charge.ts';
 import { type PolicyImage, pageBytes, restoreStatics, tableText } from './policy-image.ts';
 import { bytesOf, textOf } from './values/text.ts';
 
@@ -129,10 +130,10 @@ export class PolicyInstance implements ModuleValues {
   }
 
   /** The text of one of the module's values; see `read-value.ts`. */
-  dumpValue(address: number): string {
+  dumpValue(address: number, charge: Charge): string {
     const start = this.#exports.opa_value_dump(address);
     const bytes = this.#view();
-    const text = textOf(bytes.subarray(start, bytes.indexOf(0, start)));
+    const text = textOf(bytes.subarray(start, bytes.indexOf(0, start)), charge);
     // The heap is only reset with the evaluation: without this, a loop of calls would fill the memory.
     this.#exports.opa_free(start);
     return text;

@@ -1,4 +1,5 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -27,6 +28,7 @@ const entrypoints = [
   'expanded',
   'module',
   'schema',
+  'digest',
 ];
 const budgetMs = 100;
 
@@ -84,6 +86,7 @@ const hostile: readonly (readonly [id: string, what: string, entrypoint: string,
   ['P02', 'rego.parse_module of a deep term', 'module', { text: `package p\nx := ${'['.repeat(100_000)}` }],
   ['P02', 'json.match_schema of many parts', 'schema', { text: `{"allOf": [${'{},'.repeat(300_000)}{}]}` }],
   ['P02', 'json.match_schema of deep parts', 'schema', { text: '{"not":'.repeat(100_000) + '{}'.padEnd(100_002, '}') }],
+  ['P02', 'bytes that are no UTF-8', 'digest', { b: Buffer.alloc(10_000_000, 0xc3).toString('base64') }],
 ];
 
 describe('a policy that would run for minutes, or eat all memory', () => {
@@ -103,6 +106,15 @@ describe('a policy that would run for minutes, or eat all memory', () => {
 
   it('is measured for each evaluation anew: a hundred short ones in a row spend nothing', async () => {
     for (let round = 0; round < 100; round += 1) expect((await outcome('loops', { n: 5 })).result).toBe('0');
+  });
+});
+
+describe('P02 a megabyte that is no UTF-8', () => {
+  it.each([0xff, 0xc3, 0xe1])('P02 is read within the budget where every byte is %d', async (byte) => {
+    const bytes = Buffer.alloc(760_000, byte);
+    const { result, cpuMs } = await outcome('digest', { b: bytes.toString('base64') });
+    expect(result).toBe(`"${createHash('sha256').update(bytes).digest('hex')}"`);
+    expect(cpuMs).toBeLessThan(budgetMs);
   });
 });
 

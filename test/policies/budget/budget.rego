@@ -65,3 +65,6 @@ module := rego.parse_module("m.rego", input.text).package
 
 # A schema that the caller wrote.
 schema := json.verify_schema(input.text)
+
+# Bytes that the caller wrote, which need be no text.
+digest := crypto.sha256(base64.decode(input.b))
