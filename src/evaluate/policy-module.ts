@@ -110,12 +110,7 @@ export class PolicyModule {
   evaluate(entrypoint: string, input: string, given?: Nondeterminism): string | undefined {
     const id = this.entrypoints.get(entrypoint);
     if (id === undefined) return undefined;
-    try {
-      return jsonOfResult(this.resultSet(id, input, given));
-    } catch (cause) {
-      if (cause instanceof NotOneResult) throw new Undecided('policy_result_invalid', cause.message, { cause });
-      throw cause;
-    }
+    return this.#read(id, input, given, (text) => jsonOfResult(text, this.#host.charge));
   }
 
   /**
@@ -124,32 +119,42 @@ export class PolicyModule {
    * @throws Undecided as `evaluate` does
    */
   resultSet(entrypoint: number, input: string, given?: Nondeterminism): string {
-    const instance = this.#take();
-    const text = this.#run(instance, entrypoint, input, given);
-    // Not in a finally: an instance that threw has leaked its shadow stack and is never used again.
-    this.#ready = instance;
-    return text;
+    return this.#read(entrypoint, input, given, (text) => text);
   }
 
-  #run(instance: PolicyInstance, id: number, input: string, given: Nondeterminism | undefined): string {
+  /** @param meaning makes of the result set what is asked for, in the same budget */
+  #read<T>(entrypoint: number, input: string, given: Nondeterminism | undefined, meaning: (text: string) => T): T {
+    const instance = this.#take();
     this.#host.begin(given);
-    let result: { readonly start: number; readonly length: number };
     try {
-      result = instance.evaluate(id, input, 'rego');
+      const { start, length } = this.#run(instance, entrypoint, input);
+      // Not in a finally: an instance that threw has leaked its shadow stack and is never used again. One that has come
+      // to an end is as good as before, whatever its result is.
+      this.#ready = instance;
+      // What it did since the last look is spent, too.
+      this.#host.checkTime();
+      if (length > this.#limits.resultBytes)
+        throw new Undecided('policy_result_invalid', `the result has ${length} bytes`);
+      return meaning(instance.text(start, length));
+    } catch (cause) {
+      if (cause instanceof NotOneResult || cause instanceof SyntaxError)
+        throw new Undecided('policy_result_invalid', cause.message, { cause });
+      throw cause;
+    } finally {
+      this.#host.end();
+    }
+  }
+
+  #run(instance: PolicyInstance, id: number, input: string): { readonly start: number; readonly length: number } {
+    try {
+      return instance.evaluate(id, input, 'rego');
     } catch (cause) {
       this.#prepareSpare();
       if (cause instanceof Undecided || cause instanceof Unanswered) throw cause;
       if (cause instanceof PolicyAborted && cause.isOutOfMemory)
         throw new Undecided('policy_budget_spent', 'the evaluation took more memory than it may', { cause });
       throw new Undecided('policy_failed', `the policy module threw: ${messageOf(cause)}`, { cause });
-    } finally {
-      this.#host.end();
     }
-    if (result.length > this.#limits.resultBytes) {
-      this.#ready = instance;
-      throw new Undecided('policy_result_invalid', `the result has ${result.length} bytes`);
-    }
-    return instance.text(result.start, result.length);
   }
 
   /** Lets go of the image, so that another thread may take it; nothing is evaluated here any more. */

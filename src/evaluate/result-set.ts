@@ -1,3 +1,4 @@
+import type { Charge } from './charge.ts';
 import { readValue } from './values/read-value.ts';
 import { writeJson } from './values/write-value.ts';
 
@@ -18,13 +19,14 @@ export class NotOneResult extends Error {}
  *
  * @param text a result set as `opa_value_dump` writes it: a set of objects, one member for each variable
  * @returns undefined for the empty set, which stands for undefined
+ * @throws NotOneResult, and SyntaxError for what is no value or is too deep
  */
-export function jsonOfResult(text: string): string | undefined {
+export function jsonOfResult(text: string, charge: Charge): string | undefined {
   if (text === 'set()') return undefined;
   // A second row, or a second variable, would make what is cut out here no single value.
   if (!text.startsWith('{{"result": ') || !text.endsWith('}}'))
     throw new NotOneResult('the result set is not one value');
   const value = text.slice(12, -2);
   const plain = !/^[-+.\d]/.test(value) && !notJson.test(value) && !oddNumber.test(value);
-  return plain ? value : writeJson(readValue(value));
+  return plain ? value : writeJson(readValue(value, charge), charge);
 }

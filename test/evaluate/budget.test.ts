@@ -29,6 +29,7 @@ const entrypoints = [
   'module',
   'schema',
   'digest',
+  'pairs',
 ];
 const budgetMs = 100;
 
@@ -114,6 +115,17 @@ describe('P02 a megabyte that is no UTF-8', () => {
     const bytes = Buffer.alloc(760_000, byte);
     const { result, cpuMs } = await outcome('digest', { b: bytes.toString('base64') });
     expect(result).toBe(`"${createHash('sha256').update(bytes).digest('hex')}"`);
+    expect(cpuMs).toBeLessThan(budgetMs);
+  });
+});
+
+describe('P07 a result of sets in sets', () => {
+  it('P07 is read within the budget', async () => {
+    let expected = '[1]';
+    for (let depth = 0; depth < 10; depth += 1) expected = `[[${expected},0],[${expected},1]]`;
+    await outcome('pairs', {});
+    const { result, cpuMs } = await outcome('pairs', {});
+    expect(result).toBe(expected);
     expect(cpuMs).toBeLessThan(budgetMs);
   });
 });

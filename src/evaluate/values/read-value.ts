@@ -9,10 +9,13 @@ import { RegoNumber, RegoObject, RegoSet, type Value } from './value.ts';
  */
 export function readValue(text: string, charge?: Charge): Value {
   const reader = new Reader(text, charge);
-  const value = reader.value();
+  const value = reader.value(0);
   reader.end();
   return value;
 }
+
+/** More than any document needs, and few enough for the stack of whoever walks the value. */
+const depthMax = 1_000;
 
 /** More than JSON has: the module keeps a number as policy or input wrote it, and Rego writes `.5` and reads "+5". */
 const numberAt = /[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?/y;
@@ -27,16 +30,17 @@ class Reader {
     this.#charge = charge;
   }
 
-  value(): Value {
+  value(depth: number): Value {
+    if (depth > depthMax) throw new SyntaxError(`nested more than ${depthMax} deep`);
     this.#charge?.(1);
     this.#skipSpace();
     switch (this.#text.charCodeAt(this.#at)) {
       case 0x22: // "
         return this.#string();
       case 0x5b: // [
-        return this.#array();
+        return this.#array(depth + 1);
       case 0x7b: // {
-        return this.#objectOrSet();
+        return this.#objectOrSet(depth + 1);
       case 0x6e: // n
         return this.#word('null', null);
       case 0x74: // t
@@ -87,37 +91,40 @@ class Reader {
     return new RegoNumber(jsonNumber(match[0]));
   }
 
-  #array(): Value[] {
+  /** @param depth of what is in it */
+  #array(depth: number): Value[] {
     this.#at++;
     const items: Value[] = [];
     if (this.#taken(0x5d)) return items;
-    do items.push(this.value());
+    do items.push(this.value(depth));
     while (this.#taken(0x2c));
     this.#expect(0x5d);
     return items;
   }
 
-  #objectOrSet(): RegoObject | RegoSet {
+  #objectOrSet(depth: number): RegoObject | RegoSet {
     this.#at++;
     if (this.#taken(0x7d)) return new RegoObject();
-    const first = this.value();
-    return this.#taken(0x3a) ? this.#object(first) : this.#set(first);
+    const first = this.value(depth);
+    return this.#taken(0x3a) ? this.#object(first, depth) : this.#set(first, depth);
   }
 
-  #object(first: Value): RegoObject {
-    const object = new RegoObject([[first, this.value()]]);
+  #object(first: Value, depth: number): RegoObject {
+    const object = new RegoObject();
+    object.set(first, this.value(depth), this.#charge);
     while (this.#taken(0x2c)) {
-      const key = this.value();
+      const key = this.value(depth);
       this.#expect(0x3a);
-      object.set(key, this.value());
+      object.set(key, this.value(depth), this.#charge);
     }
     this.#expect(0x7d);
     return object;
   }
 
-  #set(first: Value): RegoSet {
-    const set = new RegoSet([first]);
-    while (this.#taken(0x2c)) set.add(this.value());
+  #set(first: Value, depth: number): RegoSet {
+    const set = new RegoSet();
+    set.add(first, this.#charge);
+    while (this.#taken(0x2c)) set.add(this.value(depth), this.#charge);
     this.#expect(0x7d);
     return set;
   }

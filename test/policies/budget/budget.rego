@@ -68,3 +68,26 @@ schema := json.verify_schema(input.text)
 
 # Bytes that the caller wrote, which need be no text.
 digest := crypto.sha256(base64.decode(input.b))
+
+# Sets of pairs of sets: as long as a page, and each a comparison of all that is in it.
+pairs := {[p9, 0], [p9, 1]}
+
+p0 := {1}
+
+p1 := {[p0, 0], [p0, 1]}
+
+p2 := {[p1, 0], [p1, 1]}
+
+p3 := {[p2, 0], [p2, 1]}
+
+p4 := {[p3, 0], [p3, 1]}
+
+p5 := {[p4, 0], [p4, 1]}
+
+p6 := {[p5, 0], [p5, 1]}
+
+p7 := {[p6, 0], [p6, 1]}
+
+p8 := {[p7, 0], [p7, 1]}
+
+p9 := {[p8, 0], [p8, 1]}
