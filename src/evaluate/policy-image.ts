@@ -26,6 +26,7 @@ const loadingFuel = { least: 2_000_000, perByte: 64, most: 2 ** 30 };
 const stashMinorVersion = 3;
 /** Entrypoints or builtins, far more than any policy has. Of some millions the process ends while V8 parses them. */
 const tableBytesMax = 1_048_576;
+const abortBytesMax = 1_024;
 /** What variables take beside the texts that the module brings along; OPA's own take some 150 KB. */
 const variableBytesMax = 1_048_576;
 /** A memory that has to be copied for each new instance holds up requests if it is larger. */
@@ -209,6 +210,14 @@ export function tableText({ buffer }: WebAssembly.Memory, address: number): stri
   return bytes.toString('utf8', 0, end);
 }
 
+/** What a module says where it aborts. OPA's messages name a place in the policy; what is longer is none of them. */
+export function abortText({ buffer }: WebAssembly.Memory, address: number): string {
+  const start = address >>> 0;
+  const bytes = Buffer.from(buffer).subarray(start, start + abortBytesMax);
+  const end = bytes.indexOf(0);
+  return bytes.toString('utf8', 0, end < 0 ? bytes.length : end);
+}
+
 function apply({ op, path, valueText }: DataPatch, data: number, memory: WebAssembly.Memory, exports: Exports): void {
   const shown = `data.${path.join('.')}`.slice(0, 200);
   const { found, blocked } = new ObjectReader(memory).find(data, path);
@@ -330,8 +339,7 @@ function started(module: WebAssembly.Module, memory: WebAssembly.Memory, bytes: 
   const env = {
     memory,
     opa_abort: (address: number) => {
-      const bytes = Buffer.from(memory.buffer);
-      throw new Error(bytes.toString('utf8', address, bytes.indexOf(0, address)));
+      throw new Error(abortText(memory, address));
     },
     opa_println: () => undefined,
     opa_builtin0: refuel,

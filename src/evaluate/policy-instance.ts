@@ -1,7 +1,7 @@
 import { BundleRefused } from '../domain/errors.ts';
 import type { BuiltinHost, ModuleValues } from './builtin-host.ts';
 import type { Charge } from './charge.ts';
-import { type PolicyImage, pageBytes, restoreStatics, tableText } from './policy-image.ts';
+import { abortText, type PolicyImage, pageBytes, restoreStatics, tableText } from './policy-image.ts';
 import { bytesOf, textOf } from './values/text.ts';
 
 /** Between two looks at the clock: tens of microseconds for what policies do, some milliseconds at the very worst. */
@@ -73,7 +73,7 @@ export class PolicyInstance implements ModuleValues {
       env: {
         memory: this.#memory,
         opa_abort: (address: number) => {
-          throw new PolicyAborted(this.#textAt(address));
+          throw new PolicyAborted(abortText(this.#memory, address));
         },
         // The compiler emits no call of it.
         opa_println: () => undefined,
@@ -170,11 +170,6 @@ export class PolicyInstance implements ModuleValues {
 
   #table(address: number, what: string): ReadonlyMap<string, number> {
     return numbersByName(JSON.parse(tableText(this.#memory, this.#exports.opa_json_dump(address))) as unknown, what);
-  }
-
-  #textAt(address: number): string {
-    const bytes = this.#view();
-    return bytes.toString('utf8', address, bytes.indexOf(0, address));
   }
 
   /**

@@ -200,6 +200,15 @@ describe('B06 a module that is no policy', () => {
     expect(await refusal(starting([0x00, 0x0b]))).toMatch(/^policy.wasm does not start/);
   });
 
+  it('B06 is refused in few words when its start function aborts with many', async () => {
+    const imports = WebAssembly.Module.imports(await WebAssembly.compile(Uint8Array.from(wasm)));
+    const abort = imports.filter(({ kind }) => kind === 'function').findIndex(({ name }) => name === 'opa_abort');
+    const filling = [0x41, 0, 0x41, 0x2d, 0x41, ...leb(100_000), 0xfc, 0x0b, 0];
+    const message = await refusal(starting([...filling, 0x41, 0, 0x10, ...leb(abort), 0x0b]));
+    expect(message).toContain('----');
+    expect(message.length).toBeLessThan(2_000);
+  });
+
   it('B06 is refused when it names what only the meter would bring: it could fill its own tank', async () => {
     const elements = (id: number): number =>
       withElement(sections.find((section) => section.id === id)?.bytes ?? [0], []).index;
