@@ -18,7 +18,9 @@ const mayImport: Readonly<Record<string, readonly string[] | 'everything'>> = {
   config: [],
   signals: [],
   outside: [],
-  bundle: ['evaluate'], // to try a policy before it serves
+  opa: [],
+  evaluate: ['opa'],
+  bundle: ['evaluate', 'opa'], // to try a policy before it serves; to read YAML as OPA does
   author: ['bundle'], // to try what it built
   'authorize.ts': steps,
   'open-bundles.ts': 'everything',
@@ -26,6 +28,19 @@ const mayImport: Readonly<Record<string, readonly string[] | 'everything'>> = {
   cli: 'everything',
   'main.ts': 'everything',
 };
+
+/** What each folder of `opa/` may import besides itself; whatever is outside imports its door alone. */
+const opaLayers: Readonly<Record<string, readonly string[]>> = {
+  values: [],
+  go: ['values'],
+  'go-template': ['go', 'values'],
+  'json-schema': ['go', 'values'],
+  x509: ['go', 'values'],
+  rego: ['values'],
+  graphql: ['values'],
+  builtins: ['values', 'go', 'go-template', 'json-schema', 'x509', 'rego', 'graphql'],
+};
+const opaDoor = 'opa/opa.ts';
 
 interface Source {
   readonly path: string;
@@ -131,6 +146,16 @@ function mayTake(from: string, to: string): boolean {
   );
 }
 
+/** Of a file inside `opa/`: its folder there, or undefined for the door and the table beside it, which know all of them. */
+const layer = (path: string) => /^opa\/([^/]+)\//.exec(path)?.[1];
+
+function mayTakeOfOpa(from: string, to: string): boolean {
+  if (part(to) !== 'opa') return true;
+  if (part(from) !== 'opa') return to === opaDoor;
+  const [own, other] = [layer(from), layer(to)];
+  return own === undefined || own === other || (other !== undefined && opaLayers[own]?.includes(other) === true);
+}
+
 describe('the reader of imports', () => {
   it('sees every way in which one file needs another, and nothing that a comment says', () => {
     const source = read(
@@ -170,6 +195,17 @@ describe('the tree tells the data’s way', () => {
         .map((to) => `${source.path} imports ${to}`),
     );
     expect(outward).toEqual([]);
+  });
+
+  it('has OPA’s meanings in layers, and one door to them', () => {
+    const upward = [...sources.values()].flatMap((source) =>
+      oursIn(source)
+        .filter((to) => !mayTakeOfOpa(source.path, to))
+        .map((to) => `${source.path} imports ${to}`),
+    );
+    expect(upward).toEqual([]);
+    const folders = new Set([...sources.keys()].flatMap((path) => layer(path) ?? []));
+    expect([...folders].toSorted()).toEqual(Object.keys(opaLayers).toSorted());
   });
 
   it('imports files that are there, by their own names', () => {

@@ -1,9 +1,7 @@
 import { isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { BundleRefused } from '../domain/errors.ts';
 import { canonicalText, objectText } from '../domain/json-text.ts';
-import { readYaml } from '../evaluate/go/yaml-read.ts';
-import { resolveScalar } from '../evaluate/go/yaml-scalar.ts';
-import { writeJson } from '../evaluate/values/write-value.ts';
+import { readYaml, resolveScalar, writeJson } from '../opa/opa.ts';
 import { requireJson, utf8TextOf } from './json-text.ts';
 
 type Document = ReturnType<typeof parseDocument>;

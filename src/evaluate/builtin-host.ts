@@ -1,13 +1,19 @@
 import { createHmac } from 'node:crypto';
 import { BundleRefused, Undecided } from '../domain/errors.ts';
 import type { OutsideBuiltin, Question, Reply } from '../domain/outside.ts';
-import { type Builtin, type BuiltinContext, BuiltinError } from './builtins/builtin.ts';
-import type { Charge } from './charge.ts';
+import {
+  type Builtin,
+  type BuiltinContext,
+  BuiltinError,
+  type Charge,
+  type HostedBuiltin,
+  readValue,
+  type Value,
+  writeJson,
+  writeValue,
+} from '../opa/opa.ts';
 import { Kept } from './kept.ts';
 import { type Nondeterminism, replyKey, Unanswered } from './nondeterminism.ts';
-import { readValue } from './values/read-value.ts';
-import type { Value } from './values/value.ts';
-import { writeJson, writeValue } from './values/write-value.ts';
 
 /** Patterns and schemas of one bundle; what callers send beside them passes through. */
 const keptEntriesMax = 256;
@@ -32,13 +38,6 @@ export interface ModuleValues {
   dumpValue(address: number, charge: Charge): string;
   parseValue(text: string): number;
   parseBytes(text: string): number;
-}
-
-export interface HostedBuiltin {
-  readonly name: string;
-  readonly builtin: Builtin;
-  /** Its result rests on more than its operands and belongs into the record. */
-  readonly recorded: boolean;
 }
 
 /** Answers the calls that a policy module leaves to its host, with OPA's meaning. One evaluation at a time. */

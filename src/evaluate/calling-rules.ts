@@ -1,4 +1,4 @@
-import { BuiltinRefused } from './builtin-table.ts';
+import { BuiltinRefused } from '../opa/opa.ts';
 import { Reader, readImports, readSections, sections } from './wasm-binary.ts';
 import { readInstruction } from './wasm-instructions.ts';
 

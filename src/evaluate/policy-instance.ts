@@ -1,8 +1,7 @@
 import { BundleRefused } from '../domain/errors.ts';
+import { bytesOf, type Charge, textOf } from '../opa/opa.ts';
 import type { BuiltinHost, ModuleValues } from './builtin-host.ts';
-import type { Charge } from './charge.ts';
 import { abortText, type PolicyImage, pageBytes, restoreStatics, tableText } from './policy-image.ts';
-import { bytesOf, textOf } from './values/text.ts';
 
 /** Between two looks at the clock: tens of microseconds for what policies do, some milliseconds at the very worst. */
 const fuelSlice = 256;

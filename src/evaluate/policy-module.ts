@@ -1,9 +1,8 @@
 import type { BundleRevision } from '../domain/bundle.ts';
 import { BundleRefused, Undecided } from '../domain/errors.ts';
 import type { OutsideBuiltin } from '../domain/outside.ts';
+import { type Builtin, builtinTable } from '../opa/opa.ts';
 import { BuiltinHost, type EvaluationTime } from './builtin-host.ts';
-import { builtinTable } from './builtin-table.ts';
-import type { Builtin } from './builtins/builtin.ts';
 import { namingRules } from './calling-rules.ts';
 import { type Nondeterminism, Unanswered } from './nondeterminism.ts';
 import { buildImage, canStartAgain, copyImage, type PolicyImage } from './policy-image.ts';

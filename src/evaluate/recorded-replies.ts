@@ -1,8 +1,6 @@
 import type { Reply } from '../domain/outside.ts';
+import { RegoObject, readJson, type Value, writeJson } from '../opa/opa.ts';
 import { replyKey } from './nondeterminism.ts';
-import { readJson } from './values/read-json.ts';
-import { RegoObject, type Value } from './values/value.ts';
-import { writeJson } from './values/write-value.ts';
 
 /**
  * What was asked outside for a decision, out of its record.

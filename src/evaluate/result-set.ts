@@ -1,6 +1,4 @@
-import type { Charge } from './charge.ts';
-import { readValue } from './values/read-value.ts';
-import { writeJson } from './values/write-value.ts';
+import { type Charge, readValue, writeJson } from '../opa/opa.ts';
 
 /**
  * What JSON does not have: an empty set, a set's brace (behind which stands no `"key": `), a key that is no string. It

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { type Builtin, BuiltinError } from '../../src/evaluate/builtins/builtin.ts';
-import { stringOperand } from '../../src/evaluate/builtins/operands.ts';
-import { RegoObject, RegoSet } from '../../src/evaluate/values/value.ts';
+import { type Builtin, BuiltinError } from '../../src/opa/values/builtin.ts';
+import { stringOperand } from '../../src/opa/values/operands.ts';
+import { RegoObject, RegoSet } from '../../src/opa/values/value.ts';
 
 // What a sidecar refuses unless it is configured to allow it, and what only OPA's own test knows.
 

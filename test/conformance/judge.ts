@@ -1,6 +1,6 @@
-import { readValue } from '../../src/evaluate/values/read-value.ts';
-import { compareValues, equalValues, RegoObject, RegoSet, type Value } from '../../src/evaluate/values/value.ts';
-import { writeJson } from '../../src/evaluate/values/write-value.ts';
+import { readValue } from '../../src/opa/values/read-value.ts';
+import { compareValues, equalValues, RegoObject, RegoSet, type Value } from '../../src/opa/values/value.ts';
+import { writeJson } from '../../src/opa/values/write-value.ts';
 
 /** One case as the compiler hands it over. */
 export interface Case {

@@ -12,7 +12,7 @@ import {
 } from '../../src/evaluate/policy-image.ts';
 import { PolicyModule } from '../../src/evaluate/policy-module.ts';
 import { withSharedMemory } from '../../src/evaluate/shared-memory.ts';
-import { againstOpa } from '../builtins/against-opa.ts';
+import { againstOpa } from '../opa/builtins/against-opa.ts';
 import { compilePolicy } from '../support/compile-policy.ts';
 import { opaMs } from '../support/opa.ts';
 import { archiveLimits, policyLimits } from '../support/testbed.ts';
