@@ -1,10 +1,10 @@
 /**
- * Claim (src/domain/scan-json.ts): one strict pass over the text costs less than parsing it to values and checking
+ * Claim (src/text/scan-json.ts): one strict pass over the text costs less than parsing it to values and checking
  * those, which cannot see repeated members or lost digits at all.
  */
 
-import { scanJson } from '../src/domain/scan-json.ts';
-import { decodeUtf8 } from '../src/receive/decode-utf8.ts';
+import { decodeUtf8 } from '../src/text/decode-utf8.ts';
+import { scanJson } from '../src/text/scan-json.ts';
 import { compare, requestBody } from './support/measure.ts';
 
 const big = Buffer.from(

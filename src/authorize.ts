@@ -6,7 +6,6 @@ import type { Facts } from './domain/facts.ts';
 import type { Outside } from './domain/outside.ts';
 import type { EventRules, GrantSpender } from './domain/ports.ts';
 import type { Answer, AuthzRequest, RawRequest } from './domain/request.ts';
-import type { JsonLimits } from './domain/scan-json.ts';
 import type { Seen } from './domain/seen.ts';
 import type { Clock, EpochMs } from './domain/time.ts';
 import type { ActiveBundle, Enrich } from './enrich/enrich.ts';
@@ -17,6 +16,7 @@ import { type Identify, requireOwnSubject } from './identify/identify.ts';
 import { receive } from './receive/receive.ts';
 import type { Recorder, Stopwatch } from './record/recorder.ts';
 import { type RespondOptions, respond, respondRefusal } from './respond/respond.ts';
+import type { JsonLimits } from './text/scan-json.ts';
 
 export interface ServingBundle extends ActiveBundle {
   readonly policy: PolicyModule;

@@ -22,7 +22,6 @@ import { DecisionListener, type ListenerLimits } from './listen/decision-listene
 import { HttpFront } from './listen/http-front.ts';
 import { openBundles } from './open-bundles.ts';
 import { Asker } from './outside/asker.ts';
-import { parseJson, parseJsonRounding } from './receive/parse-json.ts';
 import { eventWriter } from './record/decision-event.ts';
 import { DecisionLog } from './record/decision-log.ts';
 import type { OperationalLog } from './record/log.ts';
@@ -34,6 +33,7 @@ import { respondRefusal } from './respond/respond.ts';
 import { readAttestationKeys } from './signals/attestation-keys.ts';
 import { HostSource } from './signals/host/host-source.ts';
 import { openStores, type Stores } from './signals/open-stores.ts';
+import { parseJson, parseJsonRounding } from './text/parse-json.ts';
 
 /** What a sidecar needs of the world; `main.ts` hands in the process's own, tests theirs. */
 export interface Effects {

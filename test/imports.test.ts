@@ -14,15 +14,19 @@ const mayImport: Readonly<Record<string, readonly string[] | 'everything'>> = {
   domain: [],
   ...Object.fromEntries(steps.map((step) => [step, []])),
   listen: [],
-  control: [],
   config: [],
   signals: [],
   outside: [],
-  opa: [],
+  text: [],
+  receive: ['text'],
+  decide: ['text'],
+  record: ['text'],
+  control: ['text'],
+  opa: ['text'],
   evaluate: ['opa'],
-  bundle: ['evaluate', 'opa'], // to try a policy before it serves; to read YAML as OPA does
+  bundle: ['evaluate', 'opa', 'text'], // to try a policy before it serves; to read YAML as OPA does
   author: ['bundle'], // to try what it built
-  'authorize.ts': steps,
+  'authorize.ts': [...steps, 'text'],
   'open-bundles.ts': 'everything',
   'sidecar.ts': 'everything',
   cli: 'everything',

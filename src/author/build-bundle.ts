@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { readArchive } from '../bundle/read-archive.ts';
 import { manifestFile } from '../bundle/read-manifest.ts';
 import { samplesFile } from '../bundle/read-samples.ts';
-import { canonicalJson, isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json.ts';
+import { canonicalJson, isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json-value.ts';
 import { AuthorFault } from './author-fault.ts';
 import { type Checked, type Compiler, checkPolicies } from './check-policies.ts';
 import { findOpa, type Opa } from './find-opa.ts';

@@ -1,6 +1,6 @@
 import { BundleRefused, SidecarError } from '../domain/errors.ts';
-import type { JsonValue } from '../domain/json.ts';
-import { scanJson } from '../domain/scan-json.ts';
+import type { JsonValue } from '../domain/json-value.ts';
+import { scanJson } from '../text/scan-json.ts';
 
 /** Deeper data than this no policy walks; the module's own parser runs out of stack some thousand levels further down. */
 const depthMax = 256;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { BundleRefused } from '../domain/errors.ts';
-import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json.ts';
+import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json-value.ts';
 import { type EpochMs, epochMs } from '../domain/time.ts';
 import type { Served } from './history.ts';
 

@@ -1,6 +1,6 @@
 import { bundleRevision, type PolicyCatalogue } from '../domain/bundle.ts';
 import { asSidecarError, BundleRefused } from '../domain/errors.ts';
-import type { JsonValue } from '../domain/json.ts';
+import type { JsonValue } from '../domain/json-value.ts';
 import { namingRules } from '../evaluate/calling-rules.ts';
 import type { Nondeterminism } from '../evaluate/nondeterminism.ts';
 import { buildImage, type PolicyImage, patchImage } from '../evaluate/policy-image.ts';

@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import { BundleRefused } from '../domain/errors.ts';
-import { membersOf, objectText } from '../domain/json-text.ts';
+import { membersOf, objectText } from '../text/json-text.ts';
 import { jsonTextOf } from './json-text.ts';
 import type { Archive } from './read-archive.ts';
 import { isBelow, leadsTo, type Root, shownPath } from './roots.ts';

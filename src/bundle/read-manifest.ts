@@ -1,7 +1,7 @@
 import { type BundleRevision, bundleRevision, type PolicyCatalogue } from '../domain/bundle.ts';
 import { BundleRefused } from '../domain/errors.ts';
-import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json.ts';
-import { membersOf } from '../domain/json-text.ts';
+import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json-value.ts';
+import { membersOf } from '../text/json-text.ts';
 import { jsonValueOf } from './json-text.ts';
 import type { Archive } from './read-archive.ts';
 import { isBelow, overlap, type Root } from './roots.ts';

@@ -1,5 +1,5 @@
 import { BundleRefused } from '../domain/errors.ts';
-import { itemsOf, membersOf } from '../domain/json-text.ts';
+import { itemsOf, membersOf } from '../text/json-text.ts';
 import { jsonTextOf } from './json-text.ts';
 import { isBelow, type Root, shownPath } from './roots.ts';
 

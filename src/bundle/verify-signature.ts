@@ -1,8 +1,8 @@
 import { constants, createHash, type KeyObject, verify } from 'node:crypto';
 import { BundleRefused } from '../domain/errors.ts';
-import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json.ts';
-import { canonicalText } from '../domain/json-text.ts';
+import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json-value.ts';
 import { type EpochMs, epochMs } from '../domain/time.ts';
+import { canonicalText } from '../text/json-text.ts';
 import { jsonTextOf, jsonValueOf } from './json-text.ts';
 import type { Archive } from './read-archive.ts';
 import { isYaml, jsonTextOfYaml } from './yaml-text.ts';

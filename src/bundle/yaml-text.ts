@@ -1,7 +1,7 @@
 import { isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { BundleRefused } from '../domain/errors.ts';
-import { canonicalText, objectText } from '../domain/json-text.ts';
 import { readYaml, resolveScalar, writeJson } from '../opa/opa.ts';
+import { canonicalText, objectText } from '../text/json-text.ts';
 import { requireJson, utf8TextOf } from './json-text.ts';
 
 type Document = ReturnType<typeof parseDocument>;

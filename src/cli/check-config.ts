@@ -1,6 +1,6 @@
 import type { Address, Config } from '../config/schema.ts';
 import { fileSchema } from '../config/shape.ts';
-import { printable } from '../domain/printable.ts';
+import { printable } from '../text/printable.ts';
 import { readArguments } from './arguments.ts';
 import { type CliEffects, exitCodes } from './effects.ts';
 import { loadConfig } from './load-config.ts';

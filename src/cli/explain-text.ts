@@ -1,7 +1,7 @@
 import { styleText } from 'node:util';
 import { type Decision, type Effect, effectOf, type Reason } from '../domain/decision.ts';
-import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json.ts';
-import { printable } from '../domain/printable.ts';
+import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json-value.ts';
+import { printable } from '../text/printable.ts';
 
 export interface Explained {
   readonly decision: Decision;

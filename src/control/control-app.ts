@@ -3,7 +3,7 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { types } from 'node:util';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { asSidecarError, ControlRefused, type ErrorCode, RequestRefused } from '../domain/errors.ts';
-import type { JsonValue } from '../domain/json.ts';
+import type { JsonValue } from '../domain/json-value.ts';
 import type { AttestationKeeper, GrantKeeper, Log, SignalKeeper } from '../domain/ports.ts';
 import { type AboutKind, aboutKinds, type Signal } from '../domain/signal.ts';
 import { rfc3339Of } from '../domain/time.ts';

@@ -2,10 +2,10 @@ import Type, { type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { ControlRefused, type ErrorCode } from '../domain/errors.ts';
 import { type Grant, type GrantRequest, grantStandings, type StandingGrant, usesLeft } from '../domain/grant.ts';
-import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json.ts';
-import { printable } from '../domain/printable.ts';
+import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json-value.ts';
 import { type AboutKind, aboutKinds, type Held, ownSources, type Signal } from '../domain/signal.ts';
 import { type EpochMs, parseRfc3339, rfc3339Of } from '../domain/time.ts';
+import { printable } from '../text/printable.ts';
 
 /** What control requests and answers look like; one definition gives type, check and JSON Schema. Unknown members are refused. */
 const closed = { additionalProperties: false } as const;

@@ -8,7 +8,8 @@ import {
   type Reason,
 } from '../domain/decision.ts';
 import { Undecided } from '../domain/errors.ts';
-import { isJsonObject, type JsonObject, type JsonValue, member, parseExact } from '../domain/json.ts';
+import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json-value.ts';
+import { parseExact } from '../text/parse-exact.ts';
 
 /** A year; what lasts longer is no lease. */
 const ttlSMax = 31_536_000;

@@ -1,6 +1,6 @@
 import type { BundleRevision } from './bundle.ts';
 import type { SidecarError } from './errors.ts';
-import type { JsonObject } from './json.ts';
+import type { JsonObject } from './json-value.ts';
 
 export const effects = ['allow', 'deny', 'step_up', 'constrain'] as const;
 export type Effect = (typeof effects)[number];

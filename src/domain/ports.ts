@@ -1,6 +1,6 @@
 import type { Attestation } from './attestation.ts';
 import type { Attempt, Grant, GrantRequest, GrantStanding, StandingGrant } from './grant.ts';
-import type { JsonValue } from './json.ts';
+import type { JsonValue } from './json-value.ts';
 import type { AboutKind, Held, Signal } from './signal.ts';
 import type { EpochMs } from './time.ts';
 

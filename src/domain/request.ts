@@ -1,4 +1,4 @@
-import type { JsonObject } from './json.ts';
+import type { JsonObject } from './json-value.ts';
 
 /** How an answer leaves: AuthZEN 1.0, a plain HTTP enforcement point that reads only the status, or OPA's Data API. */
 export type Surface = 'authzen' | 'http' | 'opa';

@@ -1,4 +1,4 @@
-import { canonicalJson, type JsonObject, type JsonValue } from './json.ts';
+import { canonicalJson, type JsonObject, type JsonValue } from './json-value.ts';
 import type { EpochMs } from './time.ts';
 
 export const aboutKinds = ['device', 'subject', 'session', 'workload'] as const;

@@ -1,4 +1,4 @@
-import { canonicalJson } from '../domain/json.ts';
+import { canonicalJson } from '../domain/json-value.ts';
 import { compareClosedness, type Held } from '../domain/signal.ts';
 import type { EpochMs } from '../domain/time.ts';
 

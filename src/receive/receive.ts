@@ -1,7 +1,7 @@
 import { RequestRefused } from '../domain/errors.ts';
 import { type Asked, type AuthzRequest, type Entity, knownMembers, type RawRequest } from '../domain/request.ts';
-import { type JsonLimits, type Scan, scanJson } from '../domain/scan-json.ts';
-import { decodeUtf8 } from './decode-utf8.ts';
+import { decodeUtf8 } from '../text/decode-utf8.ts';
+import { type JsonLimits, type Scan, scanJson } from '../text/scan-json.ts';
 
 /** Longer than any SPIFFE ID (2048 bytes must be taken, SPIFFE-ID section 2.3), shorter than what would hurt a log. */
 const nameLengthMax = 4096;

@@ -1,4 +1,4 @@
-import { itemsOf, membersOf, objectText } from '../domain/json-text.ts';
+import { itemsOf, membersOf, objectText } from '../text/json-text.ts';
 
 /** A JSON text that parts are taken out of and put into; what is left alone keeps its very text, to the last digit. */
 export class EditableJson {

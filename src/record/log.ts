@@ -1,9 +1,9 @@
 import { Writable } from 'node:stream';
 import winston from 'winston';
-import type { JsonObject, JsonValue } from '../domain/json.ts';
+import type { JsonObject, JsonValue } from '../domain/json-value.ts';
 import type { Log } from '../domain/ports.ts';
-import { printable } from '../domain/printable.ts';
 import { type Clock, rfc3339Of } from '../domain/time.ts';
+import { printable } from '../text/printable.ts';
 import { loggableFields, redactText } from './loggable.ts';
 
 export const logLevels = ['error', 'warn', 'info', 'debug'] as const;

@@ -1,5 +1,5 @@
 import { isNativeError } from 'node:util/types';
-import type { JsonObject, JsonValue } from '../domain/json.ts';
+import type { JsonObject, JsonValue } from '../domain/json-value.ts';
 
 /** One line is for one event; what is larger than this belongs elsewhere, and would only push out what matters. */
 const bounds = { depth: 6, members: 64, textUnits: 4096, lineUnits: 32_768, causes: 5 } as const;

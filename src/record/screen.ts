@@ -1,8 +1,8 @@
 import { asSidecarError, type ErrorCode, Undecided } from '../domain/errors.ts';
-import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json.ts';
-import { itemsOf, membersOf } from '../domain/json-text.ts';
+import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json-value.ts';
 import type { EventRules } from '../domain/ports.ts';
 import type { EpochMs } from '../domain/time.ts';
+import { itemsOf, membersOf } from '../text/json-text.ts';
 import { escaped } from './decision-event.ts';
 import { EditableJson } from './editable-json.ts';
 

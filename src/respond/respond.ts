@@ -1,6 +1,6 @@
 import { type Decision, isDecisionEntrypoint, type Obligation, type Reason } from '../domain/decision.ts';
 import { RequestRefused, remedies, type SidecarError } from '../domain/errors.ts';
-import type { JsonObject } from '../domain/json.ts';
+import type { JsonObject } from '../domain/json-value.ts';
 import type { Answer, AuthzRequest, Surface } from '../domain/request.ts';
 
 /** How much of a reason the caller may see; the record always has all of it. */

@@ -1,6 +1,6 @@
 import { createHash, type KeyObject } from 'node:crypto';
 import type { Attestation } from '../domain/attestation.ts';
-import { isJsonObject, type JsonValue, member } from '../domain/json.ts';
+import { isJsonObject, type JsonValue, member } from '../domain/json-value.ts';
 import type { AttestationKeeper } from '../domain/ports.ts';
 import { type Clock, epochMs } from '../domain/time.ts';
 import { Collection } from './collection.ts';

@@ -1,5 +1,5 @@
 import { ControlRefused } from '../domain/errors.ts';
-import { isJsonObject, type JsonValue } from '../domain/json.ts';
+import { isJsonObject, type JsonValue } from '../domain/json-value.ts';
 import type { Signal } from '../domain/signal.ts';
 import { parseRfc3339 } from '../domain/time.ts';
 

@@ -1,4 +1,4 @@
-import type { JsonValue } from '../domain/json.ts';
+import type { JsonValue } from '../domain/json-value.ts';
 import type { Change, Loaded } from './backing.ts';
 import { kindOf } from './record-key.ts';
 import type { Participant, Transaction } from './transaction.ts';

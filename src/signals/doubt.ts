@@ -1,4 +1,4 @@
-import { isJsonObject, member } from '../domain/json.ts';
+import { isJsonObject, member } from '../domain/json-value.ts';
 import { type EpochMs, epochMs } from '../domain/time.ts';
 import { Collection } from './collection.ts';
 import type { DurableStore, Found } from './durable-store.ts';

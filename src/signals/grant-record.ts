@@ -1,5 +1,5 @@
 import type { Grant, GrantState } from '../domain/grant.ts';
-import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json.ts';
+import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json-value.ts';
 import { type EpochMs, epochMs } from '../domain/time.ts';
 
 export function encodeGrant(grant: Grant): JsonValue {

@@ -1,5 +1,5 @@
 import { ControlRefused } from '../domain/errors.ts';
-import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json.ts';
+import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json-value.ts';
 import type { SignalKeeper } from '../domain/ports.ts';
 import { type AboutKind, aboutKinds, type Held, type Signal, supersedes } from '../domain/signal.ts';
 import { type Clock, type EpochMs, epochMs } from '../domain/time.ts';

@@ -1,7 +1,7 @@
 import { constants, type KeyObject, verify } from 'node:crypto';
 import type { Attestation } from '../domain/attestation.ts';
 import { ControlRefused } from '../domain/errors.ts';
-import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json.ts';
+import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json-value.ts';
 import { type EpochMs, parseRfc3339 } from '../domain/time.ts';
 
 /** Whose word is taken, and for what: SLSA maps a signing identity and a builder together. */

@@ -6,7 +6,7 @@ import { AuthorFault } from '../../src/author/author-fault.ts';
 import { type BuiltBundle, buildBundle } from '../../src/author/build-bundle.ts';
 import { readArchive } from '../../src/bundle/read-archive.ts';
 import { readBundle, readContents } from '../../src/bundle/read-bundle.ts';
-import type { JsonObject } from '../../src/domain/json.ts';
+import type { JsonObject } from '../../src/domain/json-value.ts';
 import { opaMs, realOpa } from '../support/opa.ts';
 import { policyDirectory, repository, soundData, soundPolicy, soundTest } from './policy-files.ts';
 

@@ -5,7 +5,7 @@ import { readBundle } from '../../src/bundle/read-bundle.ts';
 import { decide } from '../../src/decide/decide.ts';
 import { type Decision, effectOf } from '../../src/domain/decision.ts';
 import { asSidecarError } from '../../src/domain/errors.ts';
-import type { JsonObject, JsonValue } from '../../src/domain/json.ts';
+import type { JsonObject, JsonValue } from '../../src/domain/json-value.ts';
 import type { PolicyModule } from '../../src/evaluate/policy-module.ts';
 import { bodyOf, cases, know } from '../support/starter-cases.ts';
 import { starterPolicy } from '../support/starter-policy.ts';

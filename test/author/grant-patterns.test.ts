@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { patternNames } from '../../src/domain/grant.ts';
-import type { JsonObject } from '../../src/domain/json.ts';
+import type { JsonObject } from '../../src/domain/json-value.ts';
 import { starterPolicy } from '../support/starter-policy.ts';
 import { requests } from './requests.ts';
 

@@ -15,7 +15,7 @@ import { tryBundle } from '../../src/cli/try-bundle.ts';
 import { decide } from '../../src/decide/decide.ts';
 import { bundleRevision } from '../../src/domain/bundle.ts';
 import { effectOf } from '../../src/domain/decision.ts';
-import type { JsonObject } from '../../src/domain/json.ts';
+import type { JsonObject } from '../../src/domain/json-value.ts';
 import { epochMs } from '../../src/domain/time.ts';
 import { eventRulesOf } from '../../src/evaluate/event-rules.ts';
 import { PolicyModule } from '../../src/evaluate/policy-module.ts';

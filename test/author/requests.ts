@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue } from '../../src/domain/json.ts';
+import type { JsonObject, JsonValue } from '../../src/domain/json-value.ts';
 
 export type Path = readonly (string | number)[];
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import type { JsonValue } from '../../src/domain/json.ts';
+import type { JsonValue } from '../../src/domain/json-value.ts';
 import { opaMs, realOpa } from '../support/opa.ts';
 import { starterPolicy } from '../support/starter-policy.ts';
 import { repository } from './policy-files.ts';

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { decide } from '../../src/decide/decide.ts';
 import { effectOf } from '../../src/domain/decision.ts';
 import { asSidecarError } from '../../src/domain/errors.ts';
-import type { JsonObject, JsonValue } from '../../src/domain/json.ts';
+import type { JsonObject, JsonValue } from '../../src/domain/json-value.ts';
 import type { PolicyModule } from '../../src/evaluate/policy-module.ts';
 import { starterPolicy } from '../support/starter-policy.ts';
 import { changed, overlap, type Path, pathsIn, requests } from './requests.ts';

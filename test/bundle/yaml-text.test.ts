@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import { jsonTextOfYaml } from '../../src/bundle/yaml-text.ts';
 import { BundleRefused } from '../../src/domain/errors.ts';
-import { canonicalJson, type JsonValue } from '../../src/domain/json.ts';
+import { canonicalJson, type JsonValue } from '../../src/domain/json-value.ts';
 import { opaMs, realOpa } from '../support/opa.ts';
 
 const scalars = [

@@ -4,7 +4,7 @@ import { type Explained, explainText } from '../../src/cli/explain-text.ts';
 import { bundleRevision } from '../../src/domain/bundle.ts';
 import type { Decision } from '../../src/domain/decision.ts';
 import { Undecided } from '../../src/domain/errors.ts';
-import type { JsonObject } from '../../src/domain/json.ts';
+import type { JsonObject } from '../../src/domain/json-value.ts';
 
 const said = {
   revision: bundleRevision('starter-1'),

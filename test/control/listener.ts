@@ -8,8 +8,8 @@ import { problemOf } from '../../src/control/problem.ts';
 import { Tokens } from '../../src/control/tokens.ts';
 import { listenOn, listenOnSocket } from '../../src/listen/bind.ts';
 import { HttpFront } from '../../src/listen/http-front.ts';
-import { parseJson } from '../../src/receive/parse-json.ts';
 import type { StoresOptions } from '../../src/signals/open-stores.ts';
+import { parseJson } from '../../src/text/parse-json.ts';
 import { type TestStores, testStores } from '../signals/stores.ts';
 
 export const token = 'CANARY-token-of-ann-0123456789';

@@ -2,7 +2,7 @@ import { createHash, createPublicKey } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { builder, builderKey, provenance } from '../../deploy/demo/provenance.ts';
-import type { JsonValue } from '../../src/domain/json.ts';
+import type { JsonValue } from '../../src/domain/json-value.ts';
 import { epochMs } from '../../src/domain/time.ts';
 import { verifyAttestation } from '../../src/signals/verify-attestation.ts';
 

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { readBundle } from '../../src/bundle/read-bundle.ts';
-import type { JsonValue } from '../../src/domain/json.ts';
+import type { JsonValue } from '../../src/domain/json-value.ts';
 import { epochMs } from '../../src/domain/time.ts';
 import { PolicyModule } from '../../src/evaluate/policy-module.ts';
 import { repository } from '../author/policy-files.ts';

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { isJsonObject, type JsonValue } from '../../src/domain/json.ts';
+import { isJsonObject, type JsonValue } from '../../src/domain/json-value.ts';
 import { changed } from '../author/requests.ts';
 
 type Path = readonly (string | number)[];

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { Attestation } from '../../src/domain/attestation.ts';
 import { bundleRevision } from '../../src/domain/bundle.ts';
 import type { Facts } from '../../src/domain/facts.ts';
-import type { JsonObject } from '../../src/domain/json.ts';
+import type { JsonObject } from '../../src/domain/json-value.ts';
 import type { AuthzRequest, Caller } from '../../src/domain/request.ts';
 import { epochMs } from '../../src/domain/time.ts';
 import { enricher } from '../../src/enrich/enrich.ts';

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { type JsonObject, type JsonValue, member } from '../../src/domain/json.ts';
+import { type JsonObject, type JsonValue, member } from '../../src/domain/json-value.ts';
 import { knownMembers, type RawRequest } from '../../src/domain/request.ts';
-import { scanJson } from '../../src/domain/scan-json.ts';
 import { epochMs } from '../../src/domain/time.ts';
 import { receive } from '../../src/receive/receive.ts';
+import { scanJson } from '../../src/text/scan-json.ts';
 import { agent, Testbed } from '../support/testbed.ts';
 
 /** Says back what the policy was shown. */

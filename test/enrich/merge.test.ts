@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import type { JsonValue } from '../../src/domain/json.ts';
+import type { JsonValue } from '../../src/domain/json-value.ts';
 import { compareClosedness, type Held } from '../../src/domain/signal.ts';
 import { epochMs } from '../../src/domain/time.ts';
 import { merge } from '../../src/enrich/merge.ts';

@@ -2,9 +2,9 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { RequestRefused } from '../../src/domain/errors.ts';
 import { type AuthzRequest, knownMembers, type RawRequest } from '../../src/domain/request.ts';
-import { decodeUtf8 } from '../../src/receive/decode-utf8.ts';
-import { parseJson } from '../../src/receive/parse-json.ts';
 import { receive } from '../../src/receive/receive.ts';
+import { decodeUtf8 } from '../../src/text/decode-utf8.ts';
+import { parseJson } from '../../src/text/parse-json.ts';
 
 const limits = { depthMax: 64 };
 const digest = `sha256:${'0123456789abcdef'.repeat(4)}`;

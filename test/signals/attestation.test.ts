@@ -1,7 +1,7 @@
 import { constants, createPublicKey, createSecretKey, generateKeyPairSync, sign, verify } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import type { JsonObject, JsonValue } from '../../src/domain/json.ts';
+import type { JsonObject, JsonValue } from '../../src/domain/json-value.ts';
 import { recordKey } from '../../src/signals/record-key.ts';
 import {
   attestationKeyFault,

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import type { JsonObject, JsonValue } from '../../src/domain/json.ts';
+import type { JsonObject, JsonValue } from '../../src/domain/json-value.ts';
 import { type AttestationKey, preAuthenticationEncoding } from '../../src/signals/verify-attestation.ts';
 
 export const digest = 'a'.repeat(64);

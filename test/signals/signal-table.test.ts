@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import type { JsonObject, JsonValue } from '../../src/domain/json.ts';
+import type { JsonObject, JsonValue } from '../../src/domain/json-value.ts';
 import { type AboutKind, aboutKinds, type Signal } from '../../src/domain/signal.ts';
 import { epochMs } from '../../src/domain/time.ts';
 import { FakeClock } from '../fakes/clock.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
-import type { JsonObject } from '../../src/domain/json.ts';
+import type { JsonObject } from '../../src/domain/json-value.ts';
 import type { AboutKind } from '../../src/domain/signal.ts';
 import { epochMs } from '../../src/domain/time.ts';
 import type { Testbed } from './testbed.ts';

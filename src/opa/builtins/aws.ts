@@ -1,4 +1,5 @@
 import { createHash, createHmac } from 'node:crypto';
+import { compareStrings } from '../../text/utf8-order.ts';
 import { goJson } from '../go/go-json.ts';
 import { formatTime } from '../go/layout.ts';
 import { escapedPath, parseUrl } from '../go/url.ts';
@@ -6,7 +7,7 @@ import { utc } from '../go/zones.ts';
 import { BuiltinError, type BuiltinFamily } from '../values/builtin.ts';
 import { booleanOperand, int64Of, numberOperand, objectOperand, stringOperand } from '../values/operands.ts';
 import { bytesOf } from '../values/text.ts';
-import { compareStrings, RegoObject, type Value } from '../values/value.ts';
+import { RegoObject, type Value } from '../values/value.ts';
 import { requestMembers } from './http-request.ts';
 
 /** What a proxy may change on the way is not signed. */

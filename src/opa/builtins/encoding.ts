@@ -1,9 +1,10 @@
+import { compareStrings } from '../../text/utf8-order.ts';
 import { membersOf } from '../go/go-json.ts';
 import { queryEscape, queryUnescape } from '../go/url.ts';
 import { BuiltinError, type BuiltinFamily } from '../values/builtin.ts';
 import { isArray, objectOperand, stringOperand } from '../values/operands.ts';
 import { bytesOf, textOf } from '../values/text.ts';
-import { compareStrings, RegoObject, RegoSet, type Value } from '../values/value.ts';
+import { RegoObject, RegoSet, type Value } from '../values/value.ts';
 
 /** Go's own bound on the parameters of one query. */
 const parametersMax = 10_000;

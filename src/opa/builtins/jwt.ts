@@ -1,9 +1,9 @@
 import { createSecretKey } from 'node:crypto';
+import { compareDecimals } from '../../text/decimal.ts';
 import { decodeBase64Url } from '../go/base64.ts';
 import { formatFloat } from '../go/float.ts';
 import { goJson } from '../go/go-json.ts';
 import { type Builtin, type BuiltinContext, BuiltinError, type BuiltinFamily } from '../values/builtin.ts';
-import { compareDecimals } from '../values/decimal.ts';
 import { isArray, objectOperand, stringOperand } from '../values/operands.ts';
 import { readJson } from '../values/read-json.ts';
 import { bytesOf } from '../values/text.ts';

@@ -1,8 +1,8 @@
+import { integerOf } from '../../text/decimal.ts';
 import { sprintf } from '../go/printf.ts';
 import { valueText } from '../go/quote.ts';
 import type { GoValue } from '../go/values.ts';
 import { type BuiltinContext, BuiltinError, type BuiltinFamily } from '../values/builtin.ts';
-import { integerOf } from '../values/decimal.ts';
 import {
   arrayOperand,
   int64Of,

@@ -1,10 +1,10 @@
+import { integerOf } from '../../text/decimal.ts';
 import { type Civil, civilAt, daysIn, daysOf, instantOf } from '../go/calendar.ts';
 import { parseDuration } from '../go/duration.ts';
 import { formatFloat } from '../go/float.ts';
 import { dayName, formatTime, parseTime } from '../go/layout.ts';
 import { utc, type Zone, zoneNamed } from '../go/zones.ts';
 import { type BuiltinContext, BuiltinError, type BuiltinFamily } from '../values/builtin.ts';
-import { integerOf } from '../values/decimal.ts';
 import { integer, intOperand, isArray, mustBe, numberOperand, stringOperand } from '../values/operands.ts';
 import type { RegoNumber, Value } from '../values/value.ts';
 

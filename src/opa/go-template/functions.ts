@@ -1,3 +1,4 @@
+import { compareStrings } from '../../text/utf8-order.ts';
 import { sprint, sprintf, sprintln } from '../go/printf.ts';
 import { isPrint } from '../go/quote.ts';
 import { queryEscape } from '../go/url.ts';
@@ -5,7 +6,7 @@ import { GoInt, GoSlice, type GoValue } from '../go/values.ts';
 import { BuiltinError } from '../values/builtin.ts';
 import type { Charge } from '../values/charge.ts';
 import { byteLength, bytesOf, textOf } from '../values/text.ts';
-import { compareStrings, RegoNumber } from '../values/value.ts';
+import { RegoNumber } from '../values/value.ts';
 
 /** undefined is what there is none of: no value at all, which is not even nil. */
 export type Given = GoValue | undefined;

@@ -1,4 +1,5 @@
-import { compareStrings, RegoNumber, RegoObject, RegoSet, type Value } from '../values/value.ts';
+import { compareStrings } from '../../text/utf8-order.ts';
+import { RegoNumber, RegoObject, RegoSet, type Value } from '../values/value.ts';
 import { keyText } from '../values/write-value.ts';
 
 export interface Indentation {

@@ -1,5 +1,5 @@
+import { integerOf } from '../../text/decimal.ts';
 import type { Charge } from '../values/charge.ts';
-import { integerOf } from '../values/decimal.ts';
 import { RegoNumber, RegoObject, RegoSet, type Value } from '../values/value.ts';
 import { formatFloat } from './float.ts';
 import { membersOf } from './go-json.ts';

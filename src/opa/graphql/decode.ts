@@ -1,4 +1,4 @@
-import { integerOf } from '../values/decimal.ts';
+import { integerOf } from '../../text/decimal.ts';
 import { RegoNumber, RegoObject, RegoSet, type Value } from '../values/value.ts';
 import type {
   Argument,

@@ -1,6 +1,6 @@
+import { decimalOf } from '../../text/decimal.ts';
 import { goJson, membersOf } from '../go/go-json.ts';
 import { BuiltinError } from '../values/builtin.ts';
-import { decimalOf } from '../values/decimal.ts';
 import { RegoNumber, RegoObject, RegoSet, type Value } from '../values/value.ts';
 
 /** A document as Go's JSON decoder makes it, its members in the order of their names. */

@@ -1,7 +1,7 @@
+import { compareDecimals } from '../../text/decimal.ts';
 import { Regexp } from '../go/regexp.ts';
 import { BuiltinError } from '../values/builtin.ts';
 import type { Charge } from '../values/charge.ts';
-import { compareDecimals } from '../values/decimal.ts';
 import { int64Of } from '../values/operands.ts';
 import { RegoNumber } from '../values/value.ts';
 import { type Draft, draftOf, normalReference, SchemaPool } from './references.ts';

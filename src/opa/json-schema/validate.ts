@@ -1,5 +1,5 @@
+import { compareDecimals } from '../../text/decimal.ts';
 import type { Charge } from '../values/charge.ts';
-import { compareDecimals } from '../values/decimal.ts';
 import { RegoNumber } from '../values/value.ts';
 import { hasFormat } from './formats.ts';
 import type { Schema } from './schema.ts';

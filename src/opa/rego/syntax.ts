@@ -1,5 +1,5 @@
-import { compareDecimals } from '../values/decimal.ts';
-import { compareStrings } from '../values/value.ts';
+import { compareDecimals } from '../../text/decimal.ts';
+import { compareStrings } from '../../text/utf8-order.ts';
 
 // Rego's syntax as OPA's own tree has it, without the places in the text.
 

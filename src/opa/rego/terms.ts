@@ -1,4 +1,4 @@
-import { isNumberToOpa } from '../values/decimal.ts';
+import { isNumberToOpa } from '../../text/decimal.ts';
 import { callOf, type Expr, nameOfRef, refOf, stringTerm, type Term, varTerm } from './syntax.ts';
 import { type State, TokenReader } from './token-reader.ts';
 

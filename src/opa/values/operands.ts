@@ -1,5 +1,5 @@
+import { integerOf } from '../../text/decimal.ts';
 import { BuiltinError } from './builtin.ts';
-import { integerOf } from './decimal.ts';
 import { nameOf, RegoNumber, RegoObject, RegoSet, type Value } from './value.ts';
 
 // What OPA's builtins accept for an operand, in the words of its errors. Positions count from 1.

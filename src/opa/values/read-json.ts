@@ -1,4 +1,4 @@
-import { isNumberToOpa } from './decimal.ts';
+import { isNumberToOpa } from '../../text/decimal.ts';
 import { RegoNumber, RegoObject, type Value } from './value.ts';
 
 /**

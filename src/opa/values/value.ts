@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
+import { canonicalOf, compareDecimals } from '../../text/decimal.ts';
+import { compareStrings } from '../../text/utf8-order.ts';
 import type { Charge } from './charge.ts';
-import { canonicalOf, compareDecimals } from './decimal.ts';
 
 /**
  * Values as policy and builtins exchange them: sets are apart from arrays, objects may have any value for a key, numbers
@@ -253,22 +254,6 @@ function compareObjects(a: RegoObject, b: RegoObject, charge: Charge | undefined
     if (order !== 0) return order;
   }
   return left.length < right.length ? -1 : 0;
-}
-
-/** By code point, which is the order of UTF-8 bytes; UTF-16 units order surrogates before U+E000. */
-export function compareStrings(a: string, b: string, charge?: Charge): number {
-  const length = Math.min(a.length, b.length);
-  for (let at = 0; at < length; at++) {
-    const x = a.charCodeAt(at);
-    const y = b.charCodeAt(at);
-    if (x !== y) {
-      charge?.(at / 64);
-      const surrogateX = x >= 0xd800 && x <= 0xdfff;
-      return surrogateX === (y >= 0xd800 && y <= 0xdfff) ? (x < y ? -1 : 1) : surrogateX ? 1 : -1;
-    }
-  }
-  charge?.(length / 64);
-  return Math.sign(a.length - b.length);
 }
 
 /** What has no member of its own kind: for messages, with OPA's words. */

@@ -1,4 +1,4 @@
-import type { JsonValue } from '../../domain/json.ts';
+import type { JsonValue } from '../../domain/json-value.ts';
 import type { Log, SignalKeeper } from '../../domain/ports.ts';
 import type { Signal } from '../../domain/signal.ts';
 import { type Clock, epochMs } from '../../domain/time.ts';

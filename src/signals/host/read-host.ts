@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { JsonValue } from '../../domain/json.ts';
+import type { JsonValue } from '../../domain/json-value.ts';
 import { readWhole } from './read-whole.ts';
 import { rootIsEncrypted } from './root-encryption.ts';
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { canonicalJson, type JsonValue } from '../../../src/domain/json.ts';
+import { canonicalJson, type JsonValue } from '../../../src/domain/json-value.ts';
 import { readYaml } from '../../../src/opa/go/yaml-read.ts';
 import { YamlError } from '../../../src/opa/go/yaml-scalar.ts';
 import { writeJson } from '../../../src/opa/values/write-value.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { RequestRefused } from '../../src/domain/errors.ts';
-import { type Scan, scanJson } from '../../src/domain/scan-json.ts';
+import { type Scan, scanJson } from '../../src/text/scan-json.ts';
 
 const limits = { depthMax: 64 };
 

@@ -1,3 +1,5 @@
+import { compareStrings } from './utf8-order.ts';
+
 /**
  * The members of an object in a text that `scanJson` has found sound, each value as it is written.
  *
@@ -88,7 +90,7 @@ class Reader {
       this.#colon();
       members.push({ name: JSON.parse(key) as string, written: `${key}:${this.canonical()}` });
     });
-    members.sort((a, b) => byBytes(a.name, b.name));
+    members.sort((a, b) => compareStrings(a.name, b.name));
     return `{${members.map(({ written }) => written).join(',')}}`;
   }
 
@@ -171,21 +173,4 @@ function canonicalString(source: string): string {
   const written = source.includes('\\') ? JSON.stringify(JSON.parse(source)) : source;
   // Go's encoder escapes these two even where it leaves HTML alone; JSON.stringify does not.
   return written.replace(lineSeparators, (unit) => `\\u${unit.charCodeAt(0).toString(16)}`);
-}
-
-/** Go sorts strings by their UTF-8 bytes, which is by code point; JavaScript's own order differs past U+FFFF. */
-function byBytes(a: string, b: string): number {
-  const length = Math.min(a.length, b.length);
-  for (let index = 0; index < length; index += 1) {
-    const left = a.charCodeAt(index);
-    const right = b.charCodeAt(index);
-    if (left !== right) return aboveSurrogates(left) - aboveSurrogates(right);
-  }
-  return a.length - b.length;
-}
-
-/** Lifts surrogates over the units behind them, as the code points that they stand for are. */
-function aboveSurrogates(unit: number): number {
-  if (unit < 0xd800) return unit;
-  return unit >= 0xe000 ? unit - 0x800 : unit + 0x2000;
 }

@@ -1,7 +1,8 @@
 import { RequestRefused } from '../domain/errors.ts';
-import { type JsonValue, parseExact } from '../domain/json.ts';
-import { type JsonLimits, scanJson } from '../domain/scan-json.ts';
+import type { JsonValue } from '../domain/json-value.ts';
 import { decodeUtf8 } from './decode-utf8.ts';
+import { parseExact } from './parse-exact.ts';
+import { type JsonLimits, scanJson } from './scan-json.ts';
 
 /**
  * The strict reading of a body as values, for the ways in that need values: the control listener's. What it gives may be

@@ -1,4 +1,4 @@
-import { RequestRefused } from './errors.ts';
+import { RequestRefused } from '../domain/errors.ts';
 
 export interface JsonLimits {
   /** Arrays and objects inside each other, the outermost counted. */
