@@ -16,9 +16,9 @@ import { loadConfig } from './cli/load-config.ts';
 import { printVersion, version } from './cli/version.ts';
 import { asSidecarError } from './domain/errors.ts';
 import { type Clock, epochMs } from './domain/time.ts';
-import { lineSink, unblockedOutput } from './record/line-sink.ts';
-import { createLog } from './record/log.ts';
 import { loadPolicy, type Sidecar, startSidecar } from './sidecar.ts';
+import { lineSink, unblockedOutput } from './telemetry/line-sink.ts';
+import { createLog } from './telemetry/log.ts';
 
 /** Less than the 30 seconds that Kubernetes gives a pod to end by itself. */
 const graceMs = 20_000;

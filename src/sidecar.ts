@@ -24,15 +24,15 @@ import { openBundles } from './open-bundles.ts';
 import { Asker } from './outside/asker.ts';
 import { eventWriter } from './record/decision-event.ts';
 import { DecisionLog } from './record/decision-log.ts';
-import type { OperationalLog } from './record/log.ts';
-import { Metrics } from './record/metrics.ts';
-import { Overruns } from './record/overruns.ts';
 import { RecordRefused } from './record/record-refused.ts';
 import { Recorder } from './record/recorder.ts';
 import { respondRefusal } from './respond/respond.ts';
 import { readAttestationKeys } from './signals/attestation-keys.ts';
 import { HostSource } from './signals/host/host-source.ts';
 import { openStores, type Stores } from './signals/open-stores.ts';
+import type { OperationalLog } from './telemetry/log.ts';
+import { Metrics } from './telemetry/metrics.ts';
+import { Overruns } from './telemetry/overruns.ts';
 import { parseJson, parseJsonRounding } from './text/parse-json.ts';
 
 /** What a sidecar needs of the world; `main.ts` hands in the process's own, tests theirs. */

@@ -3,8 +3,8 @@ import { authorize, type Parts } from '../src/authorize.ts';
 import { Undecided } from '../src/domain/errors.ts';
 import type { Answer, Surface } from '../src/domain/request.ts';
 import type { Seen } from '../src/domain/seen.ts';
-import { Overruns } from '../src/record/overruns.ts';
 import { Recorder } from '../src/record/recorder.ts';
+import { Overruns } from '../src/telemetry/overruns.ts';
 import { agent, asked, Testbed } from './support/testbed.ts';
 
 let bed: Testbed;

@@ -86,6 +86,9 @@ export interface EventRules {
   readonly drop: EventRule | undefined;
 }
 
+/** What became of an event under these rules. */
+export type ScreenStep = 'masked' | 'dropped' | 'mask_failed' | 'drop_failed';
+
 /** The operational log. `fields` go under their own keys, never into the message. */
 export interface Log {
   debug(message: string, fields?: Readonly<Record<string, unknown>>): void;

@@ -2,10 +2,10 @@ import type { Decision } from '../domain/decision.ts';
 import { type ErrorCode, type RequestRefused, SidecarError, Undecided } from '../domain/errors.ts';
 import type { EventRules, Log } from '../domain/ports.ts';
 import type { Clock, EpochMs } from '../domain/time.ts';
+import type { Metrics, Stage } from '../telemetry/metrics.ts';
+import type { Overruns } from '../telemetry/overruns.ts';
 import type { EventContext } from './decision-event.ts';
 import type { DecisionLog } from './decision-log.ts';
-import type { Metrics, Stage } from './metrics.ts';
-import type { Overruns } from './overruns.ts';
 import { screened } from './screen.ts';
 
 export interface RecorderOptions {

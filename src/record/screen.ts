@@ -1,13 +1,10 @@
 import { asSidecarError, type ErrorCode, Undecided } from '../domain/errors.ts';
 import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json-value.ts';
-import type { EventRules } from '../domain/ports.ts';
+import type { EventRules, ScreenStep } from '../domain/ports.ts';
 import type { EpochMs } from '../domain/time.ts';
 import { itemsOf, membersOf } from '../text/json-text.ts';
 import { escaped } from './decision-event.ts';
 import { EditableJson } from './editable-json.ts';
-
-/** What an event went through; the values of a metric's label. */
-export type ScreenStep = 'masked' | 'dropped' | 'mask_failed' | 'drop_failed';
 
 export interface Screened {
   /** What is kept of the event; undefined: nothing. */

@@ -1,6 +1,6 @@
 import { epochMs } from '../../src/domain/time.ts';
-import { lineSink, unblockedOutput } from '../../src/record/line-sink.ts';
-import { createLog } from '../../src/record/log.ts';
+import { lineSink, unblockedOutput } from '../../src/telemetry/line-sink.ts';
+import { createLog } from '../../src/telemetry/log.ts';
 
 // Logs far more than a pipe holds, and tells on standard error how it went. Run by line-sink.test.ts.
 const sink = lineSink(unblockedOutput(1, process.stdout), 256 * 1024);

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
-import { metric } from '../../src/record/metric-names.ts';
+import { metric } from '../../src/telemetry/metric-names.ts';
 
 /** Where an operator looks. */
 const page = readFileSync(new URL('../../docs/platform-engineer.md', import.meta.url), 'utf8');

@@ -4,9 +4,9 @@ import { type Decision, effectOf } from '../domain/decision.ts';
 import { type ErrorCode, publicMessages, refusalCodes, remedies } from '../domain/errors.ts';
 import type { Facts } from '../domain/facts.ts';
 import { type OutsideBuiltin, outsideBuiltins } from '../domain/outside.ts';
+import type { ScreenStep } from '../domain/ports.ts';
+import { CounterTally, type Described, type HistogramRow, HistogramTally } from './fast-histogram.ts';
 import { ageBuckets, durationBuckets, metric } from './metric-names.ts';
-import type { ScreenStep } from './screen.ts';
-import { CounterTally, type Described, type HistogramRow, HistogramTally } from './tally.ts';
 
 export interface Gauges {
   readonly bundle: () => { readonly name: string; readonly revision: string; readonly ageS: number } | undefined;

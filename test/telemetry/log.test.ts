@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { epochMs } from '../../src/domain/time.ts';
-import { createLog, type LogOptions } from '../../src/record/log.ts';
+import { createLog, type LogOptions } from '../../src/telemetry/log.ts';
 
 function logTo(lines: string[], options: Partial<LogOptions> = {}) {
   return createLog({

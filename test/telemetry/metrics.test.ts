@@ -6,9 +6,9 @@ import type { Decision } from '../../src/domain/decision.ts';
 import { refusalCodes, remedies, Undecided } from '../../src/domain/errors.ts';
 import type { Facts } from '../../src/domain/facts.ts';
 import { epochMs } from '../../src/domain/time.ts';
-import { durationBuckets, metric } from '../../src/record/metric-names.ts';
-import { Metrics } from '../../src/record/metrics.ts';
-import { CounterTally, HistogramTally } from '../../src/record/tally.ts';
+import { CounterTally, HistogramTally } from '../../src/telemetry/fast-histogram.ts';
+import { durationBuckets, metric } from '../../src/telemetry/metric-names.ts';
+import { Metrics } from '../../src/telemetry/metrics.ts';
 import { asked, sumIn, Testbed } from '../support/testbed.ts';
 
 const build = { version: '0.0.0-test', node: 'v0.0.0' };

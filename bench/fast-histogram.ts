@@ -1,7 +1,7 @@
-/** Claim (src/record/tally.ts): counting in typed arrays costs a fraction of prom-client's labelled observation. */
+/** Claim (src/telemetry/fast-histogram.ts): counting in typed arrays costs a fraction of prom-client's labelled observation. */
 import { Counter, Histogram, Registry } from 'prom-client';
-import { durationBuckets, metric } from '../src/record/metric-names.ts';
-import { CounterTally, HistogramTally } from '../src/record/tally.ts';
+import { CounterTally, HistogramTally } from '../src/telemetry/fast-histogram.ts';
+import { durationBuckets, metric } from '../src/telemetry/metric-names.ts';
 import { compare } from './support/measure.ts';
 
 const row = new HistogramTally(metric.stageDuration, durationBuckets, new Registry()).row('evaluate');

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
-import { lineSink, unblockedOutput } from '../../src/record/line-sink.ts';
+import { lineSink, unblockedOutput } from '../../src/telemetry/line-sink.ts';
 
 /** An output that takes nothing until it is let go. */
 function stalled() {

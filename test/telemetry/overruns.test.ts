@@ -1,6 +1,6 @@
 import { expect, it } from '@jest/globals';
 import { Undecided } from '../../src/domain/errors.ts';
-import { Overruns } from '../../src/record/overruns.ts';
+import { Overruns } from '../../src/telemetry/overruns.ts';
 import { KeptLog } from '../fakes/kept-log.ts';
 import { Testbed } from '../support/testbed.ts';
 
