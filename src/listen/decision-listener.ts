@@ -2,11 +2,11 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { asSidecarError, RequestRefused, type SidecarError } from '../domain/errors.ts';
 import type { Log } from '../domain/ports.ts';
 import type { Answer, RawRequest, Surface, Via } from '../domain/request.ts';
-import { closeServer } from './close-server.ts';
-import { HttpFront, type HttpLimits } from './http-front.ts';
+import { closeServer } from '../http/close-server.ts';
+import { sendAnswer } from '../http/send-answer.ts';
+import { HttpFront, type HttpLimits } from '../http/strict-http-server.ts';
 import { type Head, isJson, isOwnHost, readHead } from './read-head.ts';
 import { evaluationPath, MethodNotAllowed, route, surfaceOf } from './routes.ts';
-import { sendAnswer } from './send-answer.ts';
 
 export interface ListenerLimits extends HttpLimits {
   readonly bodyBytes: number;

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { listenOn } from '../../src/listen/bind.ts';
+import { listenOn } from '../../src/http/bind.ts';
 import { TestListener } from './listener.ts';
 
 let listener: TestListener;

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { listenOn, listenOnSocket } from '../../src/listen/bind.ts';
+import { listenOn, listenOnSocket } from '../../src/http/bind.ts';
 import type { Doorway } from '../../src/listen/decision-listener.ts';
 import { post } from '../support/both-gates.ts';
 import { eventually } from '../support/eventually.ts';

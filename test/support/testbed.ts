@@ -10,8 +10,8 @@ import type { Answer, RawRequest, Surface, Via } from '../../src/domain/request.
 import { enricher } from '../../src/enrich/enrich.ts';
 import { eventRulesOf } from '../../src/evaluate/event-rules.ts';
 import { PolicyModule } from '../../src/evaluate/policy-module.ts';
+import { listenOn } from '../../src/http/bind.ts';
 import { identifier } from '../../src/identify/identify.ts';
-import { listenOn } from '../../src/listen/bind.ts';
 import { DecisionListener, type Doorway, type ListenerLimits } from '../../src/listen/decision-listener.ts';
 import { eventWriter } from '../../src/record/decision-event.ts';
 import { DecisionLog } from '../../src/record/decision-log.ts';

@@ -10,7 +10,7 @@ import { epochMs } from '../src/domain/time.ts';
 import { evaluate } from '../src/evaluate/evaluate.ts';
 import type { Nondeterminism } from '../src/evaluate/nondeterminism.ts';
 import { PolicyModule } from '../src/evaluate/policy-module.ts';
-import { Asker } from '../src/outside/asker.ts';
+import { Asker } from '../src/outbound/asker.ts';
 import { compilePolicy } from '../test/support/compile-policy.ts';
 import { patientLimits } from '../test/support/patient-limits.ts';
 

@@ -7,7 +7,7 @@ import { epochMs } from '../../src/domain/time.ts';
 import { evaluate } from '../../src/evaluate/evaluate.ts';
 import { type Nondeterminism, Unanswered } from '../../src/evaluate/nondeterminism.ts';
 import { PolicyModule } from '../../src/evaluate/policy-module.ts';
-import { Asker, type AskerOptions } from '../../src/outside/asker.ts';
+import { Asker, type AskerOptions } from '../../src/outbound/asker.ts';
 import { type AskedServer, askedServer, json, type Serve } from '../support/asked-server.ts';
 import { type Certificate, makeCertificate } from '../support/certificates.ts';
 import { compilePolicy } from '../support/compile-policy.ts';

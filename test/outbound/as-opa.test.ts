@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { Asker } from '../../src/outside/asker.ts';
+import { Asker } from '../../src/outbound/asker.ts';
 import { type AskedServer, askedServer } from '../support/asked-server.ts';
 import { type Certificate, makeCertificate } from '../support/certificates.ts';
 import { opaCommand } from '../support/compile-policy.ts';

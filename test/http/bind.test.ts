@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { listenOn, listenOnSocket } from '../../src/listen/bind.ts';
+import { listenOn, listenOnSocket } from '../../src/http/bind.ts';
 import { RawConnection } from '../support/raw-http.ts';
 
 let directory: string;

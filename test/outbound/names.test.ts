@@ -1,7 +1,7 @@
 import type { LookupAddress } from 'node:dns';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { Asker, type AskerOptions } from '../../src/outside/asker.ts';
-import { Names } from '../../src/outside/names.ts';
+import { Asker, type AskerOptions } from '../../src/outbound/asker.ts';
+import { Names } from '../../src/outbound/names.ts';
 import { type AskedServer, askedServer, json } from '../support/asked-server.ts';
 import { eventually } from '../support/eventually.ts';
 import { asked, Testbed } from '../support/testbed.ts';
