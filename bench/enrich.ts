@@ -1,7 +1,7 @@
-/** Claim (src/enrich/known-about.ts): keeping the text of what is known beside the reports beats writing it anew. */
+/** Claim (src/request/enrich/known-about.ts): keeping the text of what is known beside the reports beats writing it anew. */
 import type { Held } from '../src/domain/signal.ts';
 import { epochMs } from '../src/domain/time.ts';
-import { KnownAbout } from '../src/enrich/known-about.ts';
+import { KnownAbout } from '../src/request/enrich/known-about.ts';
 import { compare } from './support/measure.ts';
 
 const now = epochMs(1_795_000_000_000);

@@ -1,5 +1,5 @@
 /**
- * Claims (src/evaluate/policy-image.ts, src/bundle/preparer.ts): a document of 11 MB is activated within a second, one of
+ * Claims (src/request/evaluate/policy-image.ts, src/bundle/preparer.ts): a document of 11 MB is activated within a second, one of
  * 44 MB within six, on two cores; meanwhile the thread that answers is never busy with it for 50 ms; and what a document
  * takes of memory is about thirteen times its text.
  *

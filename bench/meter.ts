@@ -1,8 +1,8 @@
 /**
- * Claim (src/evaluate/meter.ts): bounding every evaluation costs a few microseconds, since most of what runs ticks in
+ * Claim (src/request/evaluate/meter.ts): bounding every evaluation costs a few microseconds, since most of what runs ticks in
  * a register or not at all. The same module runs with and without its meter.
  */
-import { metered } from '../src/evaluate/meter.ts';
+import { metered } from '../src/request/evaluate/meter.ts';
 import { bareEvaluation, wasm } from './support/bare-evaluation.ts';
 import { compare } from './support/measure.ts';
 

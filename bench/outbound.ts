@@ -7,10 +7,10 @@ import { request } from 'node:http';
 import { Worker } from 'node:worker_threads';
 import { readBundle } from '../src/bundle/read-bundle.ts';
 import { epochMs } from '../src/domain/time.ts';
-import { evaluate } from '../src/evaluate/evaluate.ts';
-import type { Nondeterminism } from '../src/evaluate/nondeterminism.ts';
-import { PolicyModule } from '../src/evaluate/policy-module.ts';
 import { Asker } from '../src/outbound/asker.ts';
+import { evaluate } from '../src/request/evaluate/evaluate.ts';
+import type { Nondeterminism } from '../src/request/evaluate/nondeterminism.ts';
+import { PolicyModule } from '../src/request/evaluate/policy-module.ts';
 import { compilePolicy } from '../test/support/compile-policy.ts';
 import { patientLimits } from '../test/support/patient-limits.ts';
 

@@ -1,8 +1,8 @@
 /**
- * Claim (src/evaluate/shared-memory.ts): an evaluation on memory that another thread has filled costs what it costs on
+ * Claim (src/request/evaluate/shared-memory.ts): an evaluation on memory that another thread has filled costs what it costs on
  * memory of its own.
  */
-import { withSharedMemory } from '../src/evaluate/shared-memory.ts';
+import { withSharedMemory } from '../src/request/evaluate/shared-memory.ts';
 import { bareEvaluation, wasm } from './support/bare-evaluation.ts';
 import { compare } from './support/measure.ts';
 

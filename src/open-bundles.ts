@@ -14,14 +14,14 @@ import { type BundleSource, realTimers } from './bundle/source.ts';
 import { StatusReport } from './bundle/status-report.ts';
 import { fits, type SignatureAlgorithm, type SigningRule } from './bundle/verify-signature.ts';
 import type { Config } from './config/schema.ts';
-import { decide } from './decide/decide.ts';
 import type { BundleRevision, PolicyCatalogue } from './domain/bundle.ts';
 import { type Decision, effectOf } from './domain/decision.ts';
 import { asSidecarError, ConfigRefused } from './domain/errors.ts';
 import type { Log } from './domain/ports.ts';
 import type { Outcome, Seen } from './domain/seen.ts';
 import type { Clock, EpochMs } from './domain/time.ts';
-import type { PolicyLimits } from './evaluate/policy-module.ts';
+import { decide } from './request/decide/decide.ts';
+import type { PolicyLimits } from './request/evaluate/policy-module.ts';
 
 type BundleConfig = Config['bundle'];
 type OriginConfig = Pick<BundleConfig, 'file' | 'directory' | 'http' | 'signing' | 'rollback'> & {

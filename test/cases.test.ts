@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { Answer, Surface } from '../src/domain/request.ts';
-import type { PolicyModule } from '../src/evaluate/policy-module.ts';
+import type { PolicyModule } from '../src/request/evaluate/policy-module.ts';
 import { bodyOf, cases, know } from './support/starter-cases.ts';
 import { loadPolicy, Testbed } from './support/testbed.ts';
 

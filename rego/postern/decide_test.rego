@@ -130,7 +130,7 @@ test_met_that_is_no_set_denies if {
 	}
 }
 
-# It is left for the sidecar to refuse: src/decide takes no member that it does not know.
+# It is left for the sidecar to refuse: src/request/decide takes no member that it does not know.
 test_an_option_nobody_knows_is_not_dropped if {
 	every misspelt in ["constraint", "grant", "obligation", "acr_values", "stepup"] {
 		decision := postern.decide(requirements, all_met, {misspelt: "x"}) with input as own

@@ -1,10 +1,10 @@
 import { bundleRevision, type PolicyCatalogue } from '../domain/bundle.ts';
 import { asSidecarError, BundleRefused } from '../domain/errors.ts';
 import type { JsonValue } from '../domain/json-value.ts';
-import { namingRules } from '../evaluate/calling-rules.ts';
-import type { Nondeterminism } from '../evaluate/nondeterminism.ts';
-import { buildImage, type PolicyImage, patchImage } from '../evaluate/policy-image.ts';
-import { type PolicyLimits, PolicyModule } from '../evaluate/policy-module.ts';
+import { namingRules } from '../request/evaluate/calling-rules.ts';
+import type { Nondeterminism } from '../request/evaluate/nondeterminism.ts';
+import { buildImage, type PolicyImage, patchImage } from '../request/evaluate/policy-image.ts';
+import { type PolicyLimits, PolicyModule } from '../request/evaluate/policy-module.ts';
 import type { ArchiveLimits } from './read-archive.ts';
 import { type BundleFacts, type Delta, readContents, type Snapshot } from './read-bundle.ts';
 import { unitedData } from './read-data.ts';

@@ -2,7 +2,7 @@ import { BundleRefused } from '../domain/errors.ts';
 import { isJsonObject, type JsonValue, member } from '../domain/json-value.ts';
 import type { Reply } from '../domain/outside.ts';
 import { type EpochMs, epochMs, parseRfc3339 } from '../domain/time.ts';
-import { recordedReplies } from '../evaluate/recorded-replies.ts';
+import { recordedReplies } from '../request/evaluate/recorded-replies.ts';
 import { itemsOf, membersOf } from '../text/json-text.ts';
 import { jsonValueOf } from './json-text.ts';
 import type { Archive } from './read-archive.ts';

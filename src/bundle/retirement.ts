@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import type { PolicyImage } from '../evaluate/policy-image.ts';
+import type { PolicyImage } from '../request/evaluate/policy-image.ts';
 import { beside } from './beside.ts';
 import type { Timers } from './source.ts';
 

@@ -1,7 +1,7 @@
 import type { Reply } from '../domain/outside.ts';
 import type { Outcome } from '../domain/seen.ts';
 import type { EpochMs } from '../domain/time.ts';
-import type { PolicyImage } from '../evaluate/policy-image.ts';
+import type { PolicyImage } from '../request/evaluate/policy-image.ts';
 import type { ThreadPolicyLimits } from './thread-time.ts';
 
 /** An input, and what time and chance were when it was decided. */

@@ -2,8 +2,8 @@ import { parentPort } from 'node:worker_threads';
 import { bundleRevision } from '../domain/bundle.ts';
 import { asSidecarError, Undecided } from '../domain/errors.ts';
 import type { Outcome } from '../domain/seen.ts';
-import type { Nondeterminism } from '../evaluate/nondeterminism.ts';
-import { PolicyModule } from '../evaluate/policy-module.ts';
+import type { Nondeterminism } from '../request/evaluate/nondeterminism.ts';
+import { PolicyModule } from '../request/evaluate/policy-module.ts';
 import type { ShadowAnswer, ShadowMessage, ShadowQuestion } from './shadow-messages.ts';
 import { timed } from './thread-time.ts';
 

@@ -3,7 +3,7 @@ import type { BundleRevision } from '../domain/bundle.ts';
 import type { Reply } from '../domain/outside.ts';
 import type { Log } from '../domain/ports.ts';
 import type { Outcome, Seen } from '../domain/seen.ts';
-import type { PolicyImage } from '../evaluate/policy-image.ts';
+import type { PolicyImage } from '../request/evaluate/policy-image.ts';
 import { beside } from './beside.ts';
 import type { ThreadLimits } from './prepare-messages.ts';
 import type { ShadowAnswer, ShadowMessage, ShadowQuestion } from './shadow-messages.ts';

@@ -1,4 +1,4 @@
-import type { PolicyLimits } from '../evaluate/policy-module.ts';
+import type { PolicyLimits } from '../request/evaluate/policy-module.ts';
 
 /** What of a policy's limits goes to a thread; the clocks there are the thread's own. */
 export type ThreadPolicyLimits = Pick<PolicyLimits, 'memoryPages' | 'resultBytes' | 'budgetMs' | 'outside'>;

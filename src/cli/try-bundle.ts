@@ -5,7 +5,7 @@ import { bundleRevision } from '../domain/bundle.ts';
 import { isDecisionEntrypoint } from '../domain/decision.ts';
 import { asSidecarError, BundleRefused } from '../domain/errors.ts';
 import { type OutsideBuiltin, outsideBuiltins } from '../domain/outside.ts';
-import { type PolicyLimits, PolicyModule } from '../evaluate/policy-module.ts';
+import { type PolicyLimits, PolicyModule } from '../request/evaluate/policy-module.ts';
 import { UsageFault } from './arguments.ts';
 import type { CliEffects } from './effects.ts';
 

@@ -1,10 +1,10 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { decide } from '../../src/decide/decide.ts';
 import { effectOf } from '../../src/domain/decision.ts';
 import { asSidecarError } from '../../src/domain/errors.ts';
 import type { JsonObject, JsonValue } from '../../src/domain/json-value.ts';
-import type { PolicyModule } from '../../src/evaluate/policy-module.ts';
+import { decide } from '../../src/request/decide/decide.ts';
+import type { PolicyModule } from '../../src/request/evaluate/policy-module.ts';
 import { starterPolicy } from '../support/starter-policy.ts';
 import { changed, overlap, type Path, pathsIn, requests } from './requests.ts';
 

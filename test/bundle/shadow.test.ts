@@ -6,7 +6,7 @@ import { bundleRevision } from '../../src/domain/bundle.ts';
 import type { Reply } from '../../src/domain/outside.ts';
 import type { Seen } from '../../src/domain/seen.ts';
 import { epochMs } from '../../src/domain/time.ts';
-import { buildImage, type PolicyImage } from '../../src/evaluate/policy-image.ts';
+import { buildImage, type PolicyImage } from '../../src/request/evaluate/policy-image.ts';
 import { HeldTimers } from '../fakes/held-timers.ts';
 import { KeptLog } from '../fakes/kept-log.ts';
 import { compilePolicy } from '../support/compile-policy.ts';

@@ -5,7 +5,7 @@ import { dispatch } from '../../src/cli/dispatch.ts';
 import type { CliEffects } from '../../src/cli/effects.ts';
 import { explain } from '../../src/cli/explain.ts';
 import { BundleRefused } from '../../src/domain/errors.ts';
-import { PolicyModule } from '../../src/evaluate/policy-module.ts';
+import { PolicyModule } from '../../src/request/evaluate/policy-module.ts';
 import { patientLimits } from '../support/patient-limits.ts';
 import { fakeEffects, repository, soundYaml } from './fake-effects.ts';
 

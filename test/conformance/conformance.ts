@@ -5,7 +5,7 @@ import { parse } from 'yaml';
 import { bundleRevision } from '../../src/domain/bundle.ts';
 import { asSidecarError } from '../../src/domain/errors.ts';
 import { epochMs } from '../../src/domain/time.ts';
-import { PolicyModule } from '../../src/evaluate/policy-module.ts';
+import { PolicyModule } from '../../src/request/evaluate/policy-module.ts';
 import { allowedBuiltins } from './allowed-builtins.ts';
 import { framesOf } from './frames.ts';
 import { type Case, judge, type Outcome } from './judge.ts';

@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { readBundle } from '../../src/bundle/read-bundle.ts';
 import type { JsonValue } from '../../src/domain/json-value.ts';
 import { epochMs } from '../../src/domain/time.ts';
-import { PolicyModule } from '../../src/evaluate/policy-module.ts';
+import { PolicyModule } from '../../src/request/evaluate/policy-module.ts';
 import { repository } from '../author/policy-files.ts';
 import { requests } from '../author/requests.ts';
 import { opaMs, realOpa } from '../support/opa.ts';

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readBundle } from '../../src/bundle/read-bundle.ts';
 import { Undecided } from '../../src/domain/errors.ts';
 import { epochMs } from '../../src/domain/time.ts';
-import { PolicyModule } from '../../src/evaluate/policy-module.ts';
+import { PolicyModule } from '../../src/request/evaluate/policy-module.ts';
 import { repository } from '../author/policy-files.ts';
 import { opaMs, realOpa } from '../support/opa.ts';
 import { patientLimits } from '../support/patient-limits.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { readBundle } from '../../src/bundle/read-bundle.ts';
-import { PolicyModule } from '../../src/evaluate/policy-module.ts';
+import { PolicyModule } from '../../src/request/evaluate/policy-module.ts';
 import { patientLimits } from './patient-limits.ts';
 
 /** The committed bundle, as the sidecar loads it. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { readBundle } from '../../../src/bundle/read-bundle.ts';
 import { epochMs } from '../../../src/domain/time.ts';
-import { PolicyModule } from '../../../src/evaluate/policy-module.ts';
+import { PolicyModule } from '../../../src/request/evaluate/policy-module.ts';
 import { realOpa } from '../../support/opa.ts';
 import { patientLimits } from '../../support/patient-limits.ts';
 

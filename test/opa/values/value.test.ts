@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { jsonOfResult, NotOneResult } from '../../../src/evaluate/result-set.ts';
 import { readValue } from '../../../src/opa/values/read-value.ts';
 import { compareValues, RegoNumber, RegoObject, RegoSet, type Value } from '../../../src/opa/values/value.ts';
 import { writeJson } from '../../../src/opa/values/write-value.ts';
+import { jsonOfResult, NotOneResult } from '../../../src/request/evaluate/result-set.ts';
 
 // Few and alike, so that equal ones are common; one so long that what it is part of stands by its digest.
 const leaf: fc.Arbitrary<Value> = fc.oneof(

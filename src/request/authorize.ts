@@ -1,0 +1,149 @@
+import { type Decision, isDecisionEntrypoint } from '../domain/decision.ts';
+import { asSidecarError, RequestRefused } from '../domain/errors.ts';
+import type { Facts } from '../domain/facts.ts';
+import type { Outside } from '../domain/outside.ts';
+import type { EventRules, GrantSpender } from '../domain/ports.ts';
+import type { Answer, AuthzRequest, RawRequest } from '../domain/request.ts';
+import type { Seen } from '../domain/seen.ts';
+import type { Clock, EpochMs } from '../domain/time.ts';
+import type { JsonLimits } from '../text/scan-json.ts';
+import { decide } from './decide/decide.ts';
+import { settleGrants } from './decide/settle-grants.ts';
+import type { ActiveBundle, Enrich } from './enrich/enrich.ts';
+import { evaluate } from './evaluate/evaluate.ts';
+import { type Nondeterminism, ndBuiltinCacheText } from './evaluate/nondeterminism.ts';
+import type { PolicyModule } from './evaluate/policy-module.ts';
+import { type Identify, requireOwnSubject } from './identify/identify.ts';
+import { receive } from './receive/receive.ts';
+import type { Recorder, Stopwatch } from './record/recorder.ts';
+import { type RespondOptions, respond, respondRefusal } from './respond/respond.ts';
+
+export interface ServingBundle extends ActiveBundle {
+  readonly policy: PolicyModule;
+  /** Of the bundles of data beside it, as a record has them. */
+  readonly dataBundlesText?: string;
+  /** What it lets be kept of events; absent: all of them, as they are. */
+  readonly eventRules?: EventRules | undefined;
+}
+
+export interface Parts {
+  readonly clock: Clock;
+  readonly newDecisionId: () => string;
+  readonly limits: JsonLimits;
+  readonly identify: Identify;
+  readonly enrich: Enrich;
+  /**
+   * The bundle that serves at this moment; a request asks once, and sees that one to its end.
+   *
+   * @throws Undecided `no_bundle`, `bundle_too_old`
+   */
+  readonly servingBundle: (now: EpochMs) => ServingBundle;
+  /** Whom policies may ask while they decide; absent: nobody. */
+  readonly outside?: Outside;
+  /** Of the bundle that serves or did last: for an event of a request that did not come as far as a bundle. */
+  readonly eventRules?: () => EventRules | undefined;
+  readonly grants: GrantSpender;
+  readonly recorder: Recorder;
+  readonly respond: RespondOptions;
+  /** Told of each decision once its answer is made; it never throws, and takes no time worth the name. */
+  readonly see?: (seen: Seen) => void;
+}
+
+/** How far a request has come: what is known of it when it is recorded, decided or not. */
+interface Trail {
+  readonly decisionId: string;
+  readonly raw: RawRequest;
+  readonly receivedAt: EpochMs;
+  request?: AuthzRequest;
+  bundle?: ServingBundle;
+  facts?: Facts;
+  resultText?: string | undefined;
+  /** What the evaluation drew from clock, chance and outside, however it ended. */
+  given?: Nondeterminism;
+}
+
+/**
+ * The whole way of one request. One that is refused was not judged, and is counted; every other is decided, recorded
+ * and answered, whatever failed on the way.
+ */
+export async function authorize(raw: RawRequest, parts: Parts): Promise<Answer> {
+  const stopwatch = parts.recorder.stopwatch();
+  const trail: Trail = { decisionId: parts.newDecisionId(), raw, receivedAt: parts.clock.now() };
+  let decision: Decision;
+  try {
+    decision = await reach(trail, parts, stopwatch);
+  } catch (cause) {
+    const error = asSidecarError(cause);
+    if (error instanceof RequestRefused) {
+      parts.recorder.refused(error);
+      return respondRefusal(error, raw.surface);
+    }
+    decision = { kind: 'undecided', error, revision: trail.bundle?.revision };
+  }
+  decision = parts.recorder.decided(
+    {
+      decisionId: trail.decisionId,
+      decision,
+      raw,
+      receivedAt: trail.receivedAt,
+      request: trail.request,
+      facts: trail.facts,
+      dataBundlesText: trail.bundle?.dataBundlesText,
+      resultText: trail.resultText,
+      drawnText: trail.given && ndBuiltinCacheText(trail.given),
+    },
+    stopwatch,
+    trail.bundle === undefined ? parts.eventRules?.() : trail.bundle.eventRules,
+  );
+  stopwatch.enter('respond');
+  const answer = respond(decision, trail.request ?? raw, trail.decisionId, parts.respond);
+  stopwatch.stop();
+  if (parts.see !== undefined) {
+    try {
+      show(trail, decision, parts.see);
+    } catch (cause) {
+      // Whoever looks on has no say in an answer that is given and recorded.
+      parts.recorder.bug(trail.decisionId, cause);
+    }
+  }
+  return answer;
+}
+
+/** A request that came as far as a policy, and what that made of it. */
+function show(trail: Trail, decision: Decision, see: (seen: Seen) => void): void {
+  const { decisionId, bundle, facts, given, resultText: text } = trail;
+  if (bundle === undefined || facts === undefined || !isDecisionEntrypoint(facts.entrypoint)) return;
+  // Without a result there may still have been an evaluation, which failed.
+  const outcome = text === undefined && decision.kind === 'undecided' ? { code: decision.error.code } : { text };
+  const { entrypoint, input, now } = facts;
+  const replies = given?.replies;
+  const isMasked = bundle.eventRules?.mask !== undefined;
+  const revision = bundle.revision;
+  const seen: Seen = { decisionId, entrypoint, input, now, seed: decisionId, revision, outcome, isMasked };
+  see(replies === undefined ? seen : { ...seen, replies });
+}
+
+async function reach(trail: Trail, parts: Parts, stopwatch: Stopwatch): Promise<Decision> {
+  const request = receive(trail.raw, parts.limits);
+  trail.request = request;
+  stopwatch.enter('identify');
+
+  const caller = parts.identify(request);
+  requireOwnSubject(request, caller);
+  stopwatch.enter('enrich');
+
+  const bundle = parts.servingBundle(trail.receivedAt);
+  trail.bundle = bundle;
+  const facts = parts.enrich(request, caller, bundle, trail.receivedAt);
+  trail.facts = facts;
+  stopwatch.enter('evaluate');
+
+  const { outside } = parts;
+  trail.given = { now: facts.now, seed: trail.decisionId, isAsking: outside !== undefined };
+  const evaluated = evaluate(bundle.policy, facts, trail.given, outside);
+  const result = evaluated instanceof Promise ? await evaluated : evaluated;
+  trail.resultText = result.text;
+  stopwatch.enter('decide');
+
+  return settleGrants(decide(result, request.entrypoint), facts, request.asked, parts.grants);
+}

@@ -1,0 +1,51 @@
+import type { Question, Reply } from '../../domain/outside.ts';
+import type { EpochMs } from '../../domain/time.ts';
+
+/**
+ * What builtins that answer differently from call to call rest on, fixed for one decision: the same clock reading, seed
+ * and replies give the same answers again.
+ */
+export interface Nondeterminism {
+  readonly now: EpochMs;
+  /** Not to be foreseen by who asks: what is drawn at random follows from it. The decision's own id will do. */
+  readonly seed: string;
+  /** Filled by the evaluation: by builtin, and by its operands as JSON text, the result as JSON text. */
+  drawn?: Map<string, Map<string, string>>;
+  /** What was asked outside and came back, by `replyKey`. */
+  replies?: Map<string, Reply>;
+  /** Whether a question without a reply ends the evaluation as `Unanswered`, to be asked; otherwise it stays out of reach. */
+  readonly isAsking?: boolean;
+  /** Questions that stayed out of reach, as a person would name them. */
+  missed?: string[];
+  /** What must not stand in the record, numbered as it is met: two secrets never make one question. */
+  withheld?: Map<string, number>;
+  /** What the evaluations before took of the one budget that the decision has. */
+  spent?: { readonly cpuMs: number; readonly units: number };
+}
+
+/** @param shownText the operands as JSON text, as the record shows them */
+export function replyKey(name: string, shownText: string): string {
+  return `${name} ${shownText}`;
+}
+
+/** Ends an evaluation that needs a reply first. Nothing is lost: with the reply it comes to the same point again. */
+export class Unanswered extends Error {
+  readonly key: string;
+  readonly question: Question;
+
+  constructor(key: string, question: Question) {
+    super(`${key} was not answered yet`);
+    this.key = key;
+    this.question = question;
+  }
+}
+
+/** @returns OPA's `nd_builtin_cache` as JSON text, or undefined where nothing was drawn */
+export function ndBuiltinCacheText({ drawn }: Nondeterminism): string | undefined {
+  if (drawn === undefined) return undefined;
+  const builtins = Array.from(drawn, ([name, results]) => {
+    const members = Array.from(results, ([operands, result]) => `${JSON.stringify(operands)}:${result}`);
+    return `${JSON.stringify(name)}:{${members.join(',')}}`;
+  });
+  return `{${builtins.join(',')}}`;
+}

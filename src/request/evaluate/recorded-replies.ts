@@ -1,0 +1,54 @@
+import type { Reply } from '../../domain/outside.ts';
+import { RegoObject, readJson, type Value, writeJson } from '../../opa/opa.ts';
+import { replyKey } from './nondeterminism.ts';
+
+/**
+ * What was asked outside for a decision, out of its record.
+ *
+ * @param cacheText `nd_builtin_cache` as JSON text; other builtins' results in it follow from clock and seed
+ * @returns by `replyKey`
+ * @throws SyntaxError for what is no JSON
+ */
+export function recordedReplies(cacheText: string): Map<string, Reply> {
+  const replies = new Map<string, Reply>();
+  const cache = readJson(cacheText);
+  for (const [name, results] of cache instanceof RegoObject ? cache.entries() : []) {
+    if (typeof name !== 'string' || !(results instanceof RegoObject)) continue;
+    for (const [operands, result] of results.entries()) {
+      const reply = replyOf(name, result);
+      // Read and written again, since by hand nobody writes members in OPA's order.
+      if (reply !== undefined) replies.set(replyKey(name, writeJson(readJson(String(operands)))), reply);
+    }
+  }
+  return replies;
+}
+
+/** What the recording decision read, a replay reads; undefined for what no builtin here has recorded. */
+function replyOf(name: string, value: Value): Reply | undefined {
+  if (name === 'net.lookup_ip_addr') {
+    if (Array.isArray(value)) return { kind: 'addresses', addresses: value.filter((one) => typeof one === 'string') };
+    return value instanceof RegoObject ? failedOf(value.get('error')) : undefined;
+  }
+  if (name !== 'http.send' || !(value instanceof RegoObject)) return undefined;
+  const error = value.get('error');
+  if (error !== undefined) return failedOf(error);
+  const [status, code, body, headers] = ['status', 'status_code', 'raw_body', 'headers'].map((each) => value.get(each));
+  if (typeof status !== 'string' || code === undefined || typeof body !== 'string') return undefined;
+  const fields = headers instanceof RegoObject ? Array.from(headers.entries()) : [];
+  return {
+    kind: 'response',
+    status,
+    statusCode: Number(writeJson(code)),
+    headers: Object.fromEntries(
+      fields.map(([field, values]) => [String(field), Array.isArray(values) ? values.map(String) : []]),
+    ),
+    body: Buffer.from(body, 'utf8'),
+  };
+}
+
+function failedOf(error: Value | undefined): Extract<Reply, { kind: 'failed' }> | undefined {
+  if (!(error instanceof RegoObject)) return undefined;
+  const [code, message] = [error.get('code'), error.get('message')];
+  const why = code === 'not_found' ? 'not_found' : code === 'eval_http_send_internal_error' ? 'refused' : 'network';
+  return { kind: 'failed', why, message: typeof message === 'string' ? message : '' };
+}

@@ -1,0 +1,92 @@
+import { RequestRefused } from '../../domain/errors.ts';
+
+/** What the listener uses of a request's header fields; everything else is never looked at. */
+export interface Head {
+  readonly host: string | undefined;
+  readonly origin: string | undefined;
+  readonly contentType: string | undefined;
+  readonly contentLength: string | undefined;
+  readonly contentEncoding: string | undefined;
+  readonly requestId: string | undefined;
+}
+
+/** By length first: most header fields of a request are none of these, and lower-casing each one costs more. */
+const lengths: ReadonlySet<number> = new Set([4, 6, 11, 12, 13, 14, 16]);
+
+/**
+ * Reads header fields as they came, since Node's own merging drops or joins repeated ones. A field that counts once
+ * and stands twice is refused: two readers could take two different ones.
+ *
+ * @param raw names and values in turn, as `IncomingMessage.rawHeaders` has them
+ * @throws RequestRefused `header_invalid` 400, 431 past `countMax`; `request_id_invalid` 400
+ */
+export function readHead(raw: readonly string[], countMax: number): Head {
+  if (raw.length > countMax * 2) throw new RequestRefused('header_invalid', 431, `more than ${countMax} header fields`);
+  let host: string | undefined;
+  let origin: string | undefined;
+  let contentType: string | undefined;
+  let contentLength: string | undefined;
+  let contentEncoding: string | undefined;
+  let requestId: string | undefined;
+  let authorization: string | undefined;
+  let traceparent: string | undefined;
+  for (let index = 0; index < raw.length; index += 2) {
+    const name = raw[index] ?? '';
+    if (!lengths.has(name.length)) continue;
+    const value = raw[index + 1] ?? '';
+    switch (name.toLowerCase()) {
+      case 'host':
+        host = once(host, value, 'Host');
+        break;
+      case 'origin':
+        origin = once(origin, value, 'Origin');
+        break;
+      case 'content-type':
+        contentType = once(contentType, value, 'Content-Type');
+        break;
+      case 'content-length':
+        contentLength = once(contentLength, value, 'Content-Length');
+        break;
+      case 'content-encoding':
+        contentEncoding = once(contentEncoding, value, 'Content-Encoding').toLowerCase();
+        break;
+      case 'x-request-id':
+        requestId = once(requestId, value, 'X-Request-ID');
+        break;
+      case 'authorization':
+        authorization = once(authorization, value, 'Authorization');
+        break;
+      case 'traceparent':
+        traceparent = once(traceparent, value, 'traceparent');
+        break;
+      default:
+    }
+  }
+  if (requestId !== undefined && !/^[\x21-\x7e]{1,128}$/.test(requestId)) {
+    throw new RequestRefused('request_id_invalid', 400);
+  }
+  return { host, origin, contentType, contentLength, contentEncoding, requestId };
+}
+
+function once(before: string | undefined, value: string, name: string): string {
+  if (before !== undefined) throw new RequestRefused('header_invalid', 400, `${name} stands twice`);
+  return value;
+}
+
+/** `application/json`, alone or in UTF-8: RFC 8259 section 11 knows no other. */
+export function isJson(contentType: string | undefined): boolean {
+  return (
+    contentType === 'application/json' || /^application\/json\s*(;\s*charset="?utf-8"?\s*)?$/i.test(contentType ?? '')
+  );
+}
+
+/**
+ * Whether a Host field names this machine, with any port or none: a page of `evil.example` that resolves to 127.0.0.1
+ * must not (DNS rebinding).
+ */
+export function isOwnHost(host: string | undefined, ownHosts: ReadonlySet<string>): boolean {
+  if (host === undefined) return true; // HTTP/1.0
+  const colon = host.indexOf(':', host.startsWith('[') ? host.indexOf(']') : 0);
+  const name = colon < 0 ? host : host.slice(0, colon);
+  return ownHosts.has(name.toLowerCase()) && (colon < 0 || /^:\d{0,5}$/.test(host.slice(colon)));
+}
