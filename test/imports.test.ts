@@ -48,7 +48,12 @@ const mayImport: Readonly<Record<string, readonly string[] | 'everything'>> = {
   'request/respond': [],
   'request/authorize.ts': ['request', 'text'],
   // What stands beside it.
-  signals: [],
+  'knowledge/check-text.ts': [],
+  'knowledge/store': [],
+  'knowledge/signals': ['knowledge/store', 'knowledge/check-text.ts'],
+  'knowledge/grants': ['knowledge/store', 'knowledge/check-text.ts'],
+  'knowledge/attestations': ['knowledge/store'],
+  'knowledge/open-stores.ts': ['knowledge'],
   bundle: ['request/evaluate', 'opa/opa.ts', 'text'], // to try a policy before it serves; to read YAML as OPA does
   control: ['text'],
   author: ['bundle'], // to try what it built

@@ -4,7 +4,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { parseJsonRounding } from '../../src/text/parse-json.ts';
-import { envelope, signer, statement } from '../signals/attestations.ts';
+import { envelope, signer, statement } from '../knowledge/attestations/attestations.ts';
 import { RawConnection, speak } from '../support/raw-http.ts';
 import { otherToken, type Reply, TestListener, token } from './listener.ts';
 

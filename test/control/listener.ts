@@ -8,9 +8,9 @@ import { problemOf } from '../../src/control/problem.ts';
 import { Tokens } from '../../src/control/tokens.ts';
 import { listenOn, listenOnSocket } from '../../src/http/bind.ts';
 import { HttpFront } from '../../src/http/strict-http-server.ts';
-import type { StoresOptions } from '../../src/signals/open-stores.ts';
+import type { StoresOptions } from '../../src/knowledge/open-stores.ts';
 import { parseJson } from '../../src/text/parse-json.ts';
-import { type TestStores, testStores } from '../signals/stores.ts';
+import { type TestStores, testStores } from '../knowledge/stores.ts';
 
 export const token = 'CANARY-token-of-ann-0123456789';
 export const otherToken = 'CANARY-token-of-bob-0123456789';

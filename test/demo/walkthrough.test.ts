@@ -4,7 +4,7 @@ import { describe, expect, it } from '@jest/globals';
 import { builder, builderKey, provenance } from '../../deploy/demo/provenance.ts';
 import type { JsonValue } from '../../src/domain/json-value.ts';
 import { epochMs } from '../../src/domain/time.ts';
-import { verifyAttestation } from '../../src/signals/verify-attestation.ts';
+import { verifyAttestation } from '../../src/knowledge/attestations/verify-attestation.ts';
 
 const at = (name: string) => new URL(`../../deploy/walkthrough/${name}`, import.meta.url);
 const text = (name: string) => readFileSync(at(name), 'utf8');

@@ -1,4 +1,4 @@
-import type { Backing, Change, OpenBacking } from '../../src/signals/backing.ts';
+import type { Backing, Change, OpenBacking } from '../../src/knowledge/store/backing.ts';
 
 export type NextCommit = 'takes' | 'refuses' | 'takes it and says it failed' | 'hangs';
 

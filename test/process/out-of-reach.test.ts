@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { scanJson } from '../../src/text/scan-json.ts';
-import { digest, envelope, signer, statement } from '../signals/attestations.ts';
+import { digest, envelope, signer, statement } from '../knowledge/attestations/attestations.ts';
 import { asking, type Client, evaluation, type Reply, report } from './client.ts';
 import { sum } from './exposition.ts';
 import { agent, ciJob, Place, type SidecarProcess, token } from './sidecar-process.ts';

@@ -1,0 +1,317 @@
+import { ControlRefused } from '../../domain/errors.ts';
+import { isJsonObject, type JsonObject, type JsonValue, member } from '../../domain/json-value.ts';
+import type { SignalKeeper } from '../../domain/ports.ts';
+import { type AboutKind, aboutKinds, type Held, type Signal, supersedes } from '../../domain/signal.ts';
+import { type Clock, type EpochMs, epochMs } from '../../domain/time.ts';
+import { Collection } from '../store/collection.ts';
+import type { Doubt } from '../store/doubt.ts';
+import type { DurableStore } from '../store/durable-store.ts';
+import { recordKey } from '../store/record-key.ts';
+import type { Transaction } from '../store/transaction.ts';
+import { checkSignal } from './check-signal.ts';
+import { SourceLabels } from './source-labels.ts';
+
+/** A report, or a part of one, and when it came. */
+interface Arrived {
+  readonly signal: Signal;
+  readonly at: EpochMs;
+}
+
+/** Events about one thing that are under way to the disk. */
+interface Closing {
+  readonly arrived: Set<Arrived>;
+  /** What is held with them, while the disk's word is what it was. */
+  kept: { readonly stored: readonly Held[] | undefined; readonly held: readonly Held[] | undefined } | undefined;
+}
+
+interface Entry {
+  readonly kind: AboutKind;
+  readonly id: string;
+  readonly held: readonly Held[];
+}
+
+export type SignalResult = 'changed' | 'unchanged' | 'refused';
+
+export interface SignalTableOptions {
+  readonly doubt: Doubt;
+  readonly clock: Clock;
+  /** Most things of each kind that something is held about. */
+  readonly entriesMax: Readonly<Record<AboutKind, number>>;
+  /** For the counter: labels are bounded. */
+  onSignal(source: string, kind: AboutKind, result: SignalResult): void;
+}
+
+const attributesPerEntryMax = 256;
+/** Attributes that are an event: that nobody has reported one counts as its not having happened. */
+const events: ReadonlySet<string> = new Set(['revoked', 'credential_compromised', 'identity_disabled']);
+/** An expired report still keeps older ones of its source from coming back for this long. */
+const keptAfterExpiryMs = 24 * 60 * 60 * 1000;
+
+/**
+ * What stands for a record that was lost: it cannot be known that nobody had revoked the session or the subject. Devices
+ * and workloads need none; what is not known about them is missing, and what is missing closes.
+ */
+const mayBeRevoked: Held = {
+  attribute: 'revoked',
+  value: true,
+  source: 'store',
+  observedAt: epochMs(0),
+  expiresAt: undefined,
+  sequence: 0,
+};
+const onlyMayBeRevoked: readonly Held[] = [mayBeRevoked];
+
+/** Device reports and trust signals: on disk, and in memory for the way of a request. */
+export class SignalTable implements SignalKeeper {
+  readonly collection: Collection<Entry>;
+  readonly #options: SignalTableOptions;
+  readonly #byKind: ReadonlyMap<AboutKind, Map<string, readonly Held[]>> = new Map(
+    aboutKinds.map((kind) => [kind, new Map()]),
+  );
+  readonly #withDoubt = new WeakMap<readonly Held[], readonly Held[]>();
+  /** Events under way to the disk, by what they are about: they hold already, however long it takes. */
+  readonly #closing = new Map<string, Closing>();
+  readonly #labels = new SourceLabels();
+  #store: DurableStore | undefined;
+
+  constructor(options: SignalTableOptions) {
+    this.#options = options;
+    this.collection = new Collection<Entry>({
+      kind: 'signal',
+      groupsOf: ({ kind }) => [kind],
+      encode: encodeEntry,
+      decode: decodeEntry,
+      changed: (_key, before, after) => {
+        if (after !== undefined) this.#of(after.kind).set(after.id, after.held);
+        else if (before !== undefined) this.#of(before.kind).delete(before.id);
+      },
+    });
+  }
+
+  /** The table is read from the store before the store can take its changes. */
+  keepIn(store: DurableStore): void {
+    this.#store = store;
+  }
+
+  held(kind: AboutKind, id: string): readonly Held[] | undefined {
+    const stored = this.#of(kind).get(id);
+    const held = this.#closing.size === 0 ? stored : this.#heldWithClosing(kind, id, stored);
+    if (this.#options.doubt.isEmpty || kind === 'device' || kind === 'workload') return held;
+    return this.#heldInDoubt(kind, id, held);
+  }
+
+  count(kind: AboutKind): number {
+    return this.#of(kind).size;
+  }
+
+  async put(signals: readonly Signal[]): Promise<readonly ('changed' | 'unchanged')[]> {
+    try {
+      for (const [index, signal] of signals.entries()) {
+        checkSignal(signal, signals.length === 1 ? '' : `[${index}].`);
+      }
+      const now = this.#options.clock.now();
+      const results = await this.#durable().transact((tx) => signals.map((signal) => this.#take(tx, signal, now)), {
+        over: this.#closeWith(signals, now),
+      });
+      for (const [index, signal] of signals.entries()) this.#count(signal, results[index] ?? 'unchanged');
+      return results;
+    } catch (cause) {
+      for (const signal of signals) this.#count(signal, 'refused');
+      throw cause;
+    }
+  }
+
+  async forget(kind: AboutKind, id: string): Promise<boolean> {
+    const key = recordKey('signal', [kind, id]);
+    return this.#durable().transact((tx) => {
+      if (this.collection.getIn(tx, key) === undefined) return false;
+      this.collection.removeIn(tx, key);
+      return true;
+    });
+  }
+
+  /** Drops reports that expired long ago. One without an end only ages. */
+  async prune(now: EpochMs): Promise<void> {
+    const isOver = ({ expiresAt }: Held): boolean => expiresAt !== undefined && expiresAt + keptAfterExpiryMs <= now;
+    const stale = [...this.collection.values()].filter(({ held }) => held.some(isOver));
+    if (stale.length === 0) return;
+    await this.#durable().transact((tx) => {
+      for (const { kind, id } of stale) {
+        const key = recordKey('signal', [kind, id]);
+        const entry = this.collection.getIn(tx, key);
+        if (entry === undefined) continue;
+        const held = entry.held.filter((report) => !isOver(report));
+        if (held.length === 0) this.collection.removeIn(tx, key);
+        else if (held.length < entry.held.length) this.collection.setIn(tx, key, { kind, id, held });
+      }
+    });
+  }
+
+  #take(tx: Transaction, signal: Signal, now: EpochMs): 'changed' | 'unchanged' {
+    const { kind, id } = signal.about;
+    const key = recordKey('signal', [kind, id]);
+    const before = this.collection.getIn(tx, key);
+    const max = this.#options.entriesMax[kind];
+    if (before === undefined && this.collection.countIn(tx, kind) >= max) {
+      throw new ControlRefused('store_full', 429, `something is held about ${max} ${kind}s already`);
+    }
+    const held = merged(before?.held ?? [], signal, now);
+    if (held === undefined) return 'unchanged';
+    if (held.length > attributesPerEntryMax) {
+      throw new ControlRefused(
+        'store_full',
+        429,
+        `${attributesPerEntryMax} attributes of all sources together are held about one ${kind}, and this would be more`,
+      );
+    }
+    this.collection.setIn(tx, key, { kind, id, held });
+    return 'changed';
+  }
+
+  /** @returns what is to be called once memory says what became of them */
+  #closeWith(signals: readonly Signal[], at: EpochMs): () => void {
+    const arrived = signals.flatMap((signal) => {
+      const closing = eventsIn(signal);
+      return closing === undefined ? [] : [{ name: nameOf(signal.about), each: { signal: closing, at } }];
+    });
+    for (const { name, each } of arrived) {
+      const closing = this.#closing.get(name) ?? { arrived: new Set(), kept: undefined };
+      closing.arrived.add(each);
+      closing.kept = undefined;
+      this.#closing.set(name, closing);
+    }
+    return () => {
+      for (const { name, each } of arrived) {
+        const closing = this.#closing.get(name);
+        if (closing === undefined) continue;
+        closing.arrived.delete(each);
+        closing.kept = undefined;
+        if (closing.arrived.size === 0) this.#closing.delete(name);
+      }
+    };
+  }
+
+  #heldWithClosing(kind: AboutKind, id: string, stored: readonly Held[] | undefined): readonly Held[] | undefined {
+    const closing = this.#closing.get(nameOf({ kind, id }));
+    if (closing === undefined) return stored;
+    if (closing.kept === undefined || closing.kept.stored !== stored) {
+      let held = stored;
+      for (const { signal, at } of closing.arrived) {
+        const next = merged(held ?? [], signal, at);
+        // More will be refused.
+        if (next !== undefined && next.length <= attributesPerEntryMax) held = next;
+      }
+      closing.kept = { stored, held };
+    }
+    return closing.kept.held;
+  }
+
+  #heldInDoubt(kind: AboutKind, id: string, held: readonly Held[] | undefined): readonly Held[] | undefined {
+    if (!this.#options.doubt.covers(recordKey('signal', [kind, id]))) return held;
+    if (held === undefined) return onlyMayBeRevoked;
+    if (held.some(({ attribute }) => attribute === 'revoked')) return held;
+    let both = this.#withDoubt.get(held);
+    if (both === undefined) {
+      both = [...held, mayBeRevoked];
+      this.#withDoubt.set(held, both);
+    }
+    return both;
+  }
+
+  #of(kind: AboutKind): Map<string, readonly Held[]> {
+    const entries = this.#byKind.get(kind);
+    if (entries === undefined) throw new RangeError(`no such kind: ${kind}`);
+    return entries;
+  }
+
+  #durable(): DurableStore {
+    if (this.#store === undefined) throw new Error('the table has no store yet');
+    return this.#store;
+  }
+
+  #count(signal: Signal, result: SignalResult): void {
+    // A refused report has not earned its source a label of its own.
+    const source = result === 'refused' ? 'other' : this.#labels.labelOf(signal.source);
+    this.#options.onSignal(source, signal.about.kind, result);
+  }
+}
+
+/** A kind has no blanks in its name. */
+function nameOf({ kind, id }: Signal['about']): string {
+  return `${kind} ${id}`;
+}
+
+/** What of a report can only close. */
+function eventsIn(signal: Signal): Signal | undefined {
+  const { kind } = signal.about;
+  if (kind === 'device' || kind === 'workload') return undefined;
+  const attributes = Object.entries(signal.attributes).filter(([name, value]) => events.has(name) && value !== false);
+  return attributes.length === 0 ? undefined : { ...signal, attributes: Object.fromEntries(attributes) };
+}
+
+/** @returns what is held after the report; undefined if it changes nothing */
+function merged(before: readonly Held[], signal: Signal, now: EpochMs): readonly Held[] | undefined {
+  const { source, observedAt, expiresAt, sequence } = signal;
+  const after = new Map(before.map((held) => [heldKey(held), held]));
+  let changed = false;
+  for (const [attribute, value] of Object.entries(signal.attributes)) {
+    const report: Held = { attribute, value, source, observedAt, expiresAt, sequence };
+    const held = after.get(heldKey(report));
+    if (held !== undefined && !supersedes(report, held, now)) continue;
+    after.set(heldKey(report), report);
+    changed = true;
+  }
+  if (!changed) return undefined;
+  // One order whatever the order of arrival: by source, then by attribute.
+  return [...after].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, held]) => held);
+}
+
+/** A source has no blanks in its name. */
+function heldKey({ source, attribute }: Held): string {
+  return `${source} ${attribute}`;
+}
+
+function encodeEntry({ kind, id, held }: Entry): JsonValue {
+  return {
+    kind,
+    id,
+    held: held.map(({ attribute, value, source, observedAt, expiresAt, sequence }) => ({
+      attribute,
+      value,
+      source,
+      observed_at: observedAt,
+      ...(expiresAt !== undefined && { expires_at: expiresAt }),
+      sequence,
+    })),
+  };
+}
+
+function decodeEntry(value: JsonValue): Entry | undefined {
+  if (!isJsonObject(value)) return undefined;
+  const kind = aboutKinds.find((one) => one === member(value, 'kind'));
+  const id = member(value, 'id');
+  const list = member(value, 'held');
+  if (kind === undefined || typeof id !== 'string' || !Array.isArray(list)) return undefined;
+  const held = list.map((one) => (isJsonObject(one) ? decodeHeld(one) : undefined));
+  return held.every((one) => one !== undefined) ? { kind, id, held } : undefined;
+}
+
+function decodeHeld(one: JsonObject): Held | undefined {
+  const attribute = member(one, 'attribute');
+  const value = member(one, 'value');
+  const source = member(one, 'source');
+  const observedAt = member(one, 'observed_at');
+  const expiresAt = member(one, 'expires_at');
+  const sequence = member(one, 'sequence');
+  if (typeof attribute !== 'string' || value === undefined || typeof source !== 'string') return undefined;
+  if (typeof observedAt !== 'number' || typeof sequence !== 'number') return undefined;
+  if (expiresAt !== undefined && typeof expiresAt !== 'number') return undefined;
+  return {
+    attribute,
+    value,
+    source,
+    observedAt: epochMs(observedAt),
+    expiresAt: expiresAt === undefined ? undefined : epochMs(expiresAt),
+    sequence,
+  };
+}
