@@ -1,6 +1,6 @@
 /** Claim (docs/policy-author.md, rego/authz/router.rego): what the database decision costs, and what of it finding it is. */
 import { readFileSync } from 'node:fs';
-import { readBundle } from '../src/bundle/read-bundle.ts';
+import { readBundle } from '../src/bundle/reading/read-bundle.ts';
 import { PolicyModule } from '../src/request/evaluate/policy-module.ts';
 import { requests } from '../test/author/requests.ts';
 import { patientLimits } from '../test/support/patient-limits.ts';

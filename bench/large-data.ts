@@ -1,5 +1,5 @@
 /**
- * Claims (src/request/evaluate/policy-image.ts, src/bundle/preparer.ts): a document of 11 MB is activated within a second, one of
+ * Claims (src/request/evaluate/policy-image.ts, src/bundle/serving/preparer.ts): a document of 11 MB is activated within a second, one of
  * 44 MB within six, on two cores; meanwhile the thread that answers is never busy with it for 50 ms; and what a document
  * takes of memory is about thirteen times its text.
  *
@@ -8,8 +8,8 @@
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { BundleSlot } from '../src/bundle/bundle-slot.ts';
-import { packed } from '../src/bundle/pack-files.ts';
+import { BundleSlot } from '../src/bundle/serving/bundle-slot.ts';
+import { packed } from '../src/bundle/sources/pack-files.ts';
 import { epochMs } from '../src/domain/time.ts';
 import { wasm } from './support/bare-evaluation.ts';
 

@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { Worker } from 'node:worker_threads';
-import { readBundle } from '../src/bundle/read-bundle.ts';
+import { readBundle } from '../src/bundle/reading/read-bundle.ts';
 import { epochMs } from '../src/domain/time.ts';
 import { Asker } from '../src/outbound/asker.ts';
 import { evaluate } from '../src/request/evaluate/evaluate.ts';

@@ -13,6 +13,7 @@ const src = join(import.meta.dirname, '../src');
 const mayImport: Readonly<Record<string, readonly string[] | 'everything'>> = {
   domain: [],
   text: [],
+  system: [],
   telemetry: ['text'],
   http: [],
   outbound: [],
@@ -49,16 +50,19 @@ const mayImport: Readonly<Record<string, readonly string[] | 'everything'>> = {
   'request/authorize.ts': ['request', 'text'],
   // What stands beside it.
   'knowledge/check-text.ts': [],
-  'knowledge/store': [],
+  'knowledge/store': ['system'],
   'knowledge/signals': ['knowledge/store', 'knowledge/check-text.ts'],
   'knowledge/grants': ['knowledge/store', 'knowledge/check-text.ts'],
   'knowledge/attestations': ['knowledge/store'],
   'knowledge/open-stores.ts': ['knowledge'],
-  bundle: ['request/evaluate', 'opa/opa.ts', 'text'], // to try a policy before it serves; to read YAML as OPA does
+  'bundle/reading': ['request/evaluate', 'opa/opa.ts', 'text'],
+  'bundle/sources': [],
+  'bundle/serving': ['bundle/reading', 'bundle/sources', 'request/evaluate', 'system'], // to try a policy before it serves
+  'bundle/shadow': ['bundle/serving', 'bundle/sources', 'request/evaluate', 'system'],
   control: ['text'],
   author: ['bundle'], // to try what it built
   // What puts the parts together, and what people run.
-  'open-bundles.ts': 'everything',
+  'bundle/open-bundles.ts': 'everything',
   'sidecar.ts': 'everything',
   cli: 'everything',
   'main.ts': 'everything',

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readBundle } from '../../src/bundle/read-bundle.ts';
+import { readBundle } from '../../src/bundle/reading/read-bundle.ts';
 
 const file = readFileSync(join(import.meta.dirname, '../../bundles/starter.tar.gz'));
 const bundle = await readBundle(file, { inflatedBytes: 2 ** 30, members: 10_000 });

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { readArchive } from '../bundle/read-archive.ts';
-import { manifestFile } from '../bundle/read-manifest.ts';
-import { samplesFile } from '../bundle/read-samples.ts';
+import { readArchive } from '../bundle/reading/read-archive.ts';
+import { manifestFile } from '../bundle/reading/read-manifest.ts';
+import { samplesFile } from '../bundle/reading/read-samples.ts';
 import { canonicalJson, isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json-value.ts';
 import { AuthorFault } from './author-fault.ts';
 import { type Checked, type Compiler, checkPolicies } from './check-policies.ts';

@@ -1,5 +1,5 @@
 import { join, relative } from 'node:path';
-import { samplesFile } from '../bundle/read-samples.ts';
+import { samplesFile } from '../bundle/reading/read-samples.ts';
 import { AuthorFault } from './author-fault.ts';
 import type { Opa } from './find-opa.ts';
 import { type Linted, lint } from './lint/lint.ts';

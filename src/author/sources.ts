@@ -1,8 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { jsonTextOf } from '../bundle/json-text.ts';
-import { manifestFile } from '../bundle/read-manifest.ts';
-import { samplesFile } from '../bundle/read-samples.ts';
+import { jsonTextOf } from '../bundle/reading/read-json-text.ts';
+import { manifestFile } from '../bundle/reading/read-manifest.ts';
+import { samplesFile } from '../bundle/reading/read-samples.ts';
 import { BundleRefused } from '../domain/errors.ts';
 import { AuthorFault } from './author-fault.ts';
 

@@ -1,6 +1,6 @@
 import { AuthorFault } from '../author/author-fault.ts';
-import { type Prepared, prepare } from '../bundle/prepare.ts';
-import type { SigningRule } from '../bundle/verify-signature.ts';
+import type { SigningRule } from '../bundle/reading/verify-signature.ts';
+import { type Prepared, prepare } from '../bundle/serving/prepare.ts';
 import { bundleRevision } from '../domain/bundle.ts';
 import { isDecisionEntrypoint } from '../domain/decision.ts';
 import { asSidecarError, BundleRefused } from '../domain/errors.ts';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import { readBundle } from '../../src/bundle/read-bundle.ts';
+import { readBundle } from '../../src/bundle/reading/read-bundle.ts';
 import { type Decision, effectOf } from '../../src/domain/decision.ts';
 import { asSidecarError } from '../../src/domain/errors.ts';
 import type { JsonObject, JsonValue } from '../../src/domain/json-value.ts';

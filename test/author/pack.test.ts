@@ -2,7 +2,7 @@ import { gunzipSync } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { packBundle } from '../../src/author/pack.ts';
-import { readArchive } from '../../src/bundle/read-archive.ts';
+import { readArchive } from '../../src/bundle/reading/read-archive.ts';
 
 const limits = { inflatedBytes: 100_000_000, members: 1000 };
 

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { readArchive } from '../../src/bundle/read-archive.ts';
+import { readArchive } from '../../src/bundle/reading/read-archive.ts';
 import { bundleOf } from '../support/archive.ts';
 import { compilePolicy, opaCommand } from '../support/compile-policy.ts';
 

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { readBundle } from '../../src/bundle/read-bundle.ts';
+import { readBundle } from '../../src/bundle/reading/read-bundle.ts';
 import { build } from '../../src/cli/build.ts';
 import { policyDirectory, soundData, soundPolicy, soundTest } from '../author/policy-files.ts';
 import { opaMs, realOpa } from '../support/opa.ts';

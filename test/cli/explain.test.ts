@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
-import { readBundle } from '../../src/bundle/read-bundle.ts';
+import { readBundle } from '../../src/bundle/reading/read-bundle.ts';
 import { dispatch } from '../../src/cli/dispatch.ts';
 import type { CliEffects } from '../../src/cli/effects.ts';
 import { explain } from '../../src/cli/explain.ts';

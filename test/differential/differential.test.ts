@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { readBundle } from '../../src/bundle/read-bundle.ts';
+import { readBundle } from '../../src/bundle/reading/read-bundle.ts';
 import type { JsonValue } from '../../src/domain/json-value.ts';
 import { epochMs } from '../../src/domain/time.ts';
 import { PolicyModule } from '../../src/request/evaluate/policy-module.ts';

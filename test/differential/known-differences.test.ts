@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { readBundle } from '../../src/bundle/read-bundle.ts';
+import { readBundle } from '../../src/bundle/reading/read-bundle.ts';
 import { Undecided } from '../../src/domain/errors.ts';
 import { epochMs } from '../../src/domain/time.ts';
 import { PolicyModule } from '../../src/request/evaluate/policy-module.ts';

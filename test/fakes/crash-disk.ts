@@ -1,4 +1,4 @@
-import type { Disk } from '../../src/bundle/kept-bundle.ts';
+import type { Disk } from '../../src/bundle/serving/kept-bundle.ts';
 
 /** A file: what is in it, and what a crash would leave of it. */
 interface File {

@@ -1,5 +1,11 @@
 import { createHash } from 'node:crypto';
-import { type BundleSource, type Fetched, type LastFetch, SourceFailed, type Wanted } from '../../src/bundle/source.ts';
+import {
+  type BundleSource,
+  type Fetched,
+  type LastFetch,
+  SourceFailed,
+  type Wanted,
+} from '../../src/bundle/sources/source.ts';
 import type { Clock } from '../../src/domain/time.ts';
 
 /** A bundle server without a network: it knows ETags, holds what it is given, and can be down. */

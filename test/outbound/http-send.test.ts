@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { readBundle } from '../../src/bundle/read-bundle.ts';
+import { readBundle } from '../../src/bundle/reading/read-bundle.ts';
 import type { Facts } from '../../src/domain/facts.ts';
 import type { Reply } from '../../src/domain/outside.ts';
 import { epochMs } from '../../src/domain/time.ts';

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { readBundle } from '../../src/bundle/read-bundle.ts';
+import { readBundle } from '../../src/bundle/reading/read-bundle.ts';
 import { PolicyModule } from '../../src/request/evaluate/policy-module.ts';
 import { patientLimits } from './patient-limits.ts';
 

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readBundle } from '../../src/bundle/read-bundle.ts';
+import { readBundle } from '../../src/bundle/reading/read-bundle.ts';
 import type { Attestation } from '../../src/domain/attestation.ts';
 import { RequestRefused, type SidecarError, Undecided } from '../../src/domain/errors.ts';
 import { type Outside, type OutsideBuiltin, outsideBuiltins } from '../../src/domain/outside.ts';

@@ -4,8 +4,8 @@ import { types } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import type { Log } from '../../domain/ports.ts';
 import { type Clock, rfc3339Of } from '../../domain/time.ts';
+import { siblingModule } from '../../system/sibling-module.ts';
 import type { Backing, Change, Loaded } from './backing.ts';
-import { beside } from './beside.ts';
 import { probe } from './probe.ts';
 import type { StoreCall, StoreReply } from './serve-store.ts';
 import { StoreRefused } from './store-refused.ts';
@@ -31,7 +31,7 @@ export interface LmdbOptions {
 export async function openLmdb(options: LmdbOptions, when: 'at the start' | 'again'): Promise<Backing> {
   await requireWritable(options.directory);
   const movedTo = await requireSound(options, when === 'at the start');
-  const thread = new Worker(beside(import.meta.url, './store-thread.ts'), {
+  const thread = new Worker(siblingModule(import.meta.url, './store-thread.ts'), {
     workerData: options.directory,
     name: 'store',
     execArgv: [],

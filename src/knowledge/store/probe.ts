@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { beside } from './beside.ts';
+import { siblingModule } from '../../system/sibling-module.ts';
 
 /** `not renewed`: it reads well, and no copy could be made. */
 export type ProbeOutcome = 'sound' | 'damaged' | 'newer' | 'not renewed';
@@ -13,7 +13,7 @@ const patienceMs = 60_000;
 /** Opens a store in a child process, reads all of it there and, if it is to be renewed, puts a copy in its place. */
 export function probe(directory: string, how: readonly 'renew'[]): Promise<ProbeOutcome> {
   return new Promise((resolve, reject) => {
-    const child = fork(fileURLToPath(beside(import.meta.url, './store-probe.ts')), [directory, ...how], {
+    const child = fork(fileURLToPath(siblingModule(import.meta.url, './store-probe.ts')), [directory, ...how], {
       stdio: 'ignore',
       execArgv: [],
       env: {},

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { readBundle } from '../../../src/bundle/read-bundle.ts';
+import { readBundle } from '../../../src/bundle/reading/read-bundle.ts';
 import { epochMs } from '../../../src/domain/time.ts';
 import { PolicyModule } from '../../../src/request/evaluate/policy-module.ts';
 import { realOpa } from '../../support/opa.ts';

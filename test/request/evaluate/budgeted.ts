@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
-import { readBundle } from '../../../src/bundle/read-bundle.ts';
+import { readBundle } from '../../../src/bundle/reading/read-bundle.ts';
 import { Undecided } from '../../../src/domain/errors.ts';
 import { PolicyModule } from '../../../src/request/evaluate/policy-module.ts';
 

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import { readBundle } from '../../../src/bundle/read-bundle.ts';
+import { readBundle } from '../../../src/bundle/reading/read-bundle.ts';
 import { bundleRevision } from '../../../src/domain/bundle.ts';
 import type { OutsideBuiltin } from '../../../src/domain/outside.ts';
 import { PolicyModule } from '../../../src/request/evaluate/policy-module.ts';

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import { readBundle } from '../../../src/bundle/read-bundle.ts';
+import { readBundle } from '../../../src/bundle/reading/read-bundle.ts';
 import { BundleRefused } from '../../../src/domain/errors.ts';
 import { fuelSpentId, metered } from '../../../src/request/evaluate/meter.ts';
 import { compilePolicy } from '../../support/compile-policy.ts';

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { readArchive } from '../../../src/bundle/read-archive.ts';
+import { readArchive } from '../../../src/bundle/reading/read-archive.ts';
 import { bundleRevision } from '../../../src/domain/bundle.ts';
 import { BundleRefused } from '../../../src/domain/errors.ts';
 import { PolicyModule } from '../../../src/request/evaluate/policy-module.ts';

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { readBundle } from '../../../src/bundle/read-bundle.ts';
+import { readBundle } from '../../../src/bundle/reading/read-bundle.ts';
 import { bundleRevision } from '../../../src/domain/bundle.ts';
 import { epochMs } from '../../../src/domain/time.ts';
 import {

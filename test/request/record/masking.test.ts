@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { readBundle } from '../../../src/bundle/read-bundle.ts';
+import { readBundle } from '../../../src/bundle/reading/read-bundle.ts';
 import { PolicyModule } from '../../../src/request/evaluate/policy-module.ts';
 import { compilePolicy } from '../../support/compile-policy.ts';
 import { archiveLimits, asked, policyLimits, type RecordedEvent, Testbed } from '../../support/testbed.ts';
