@@ -16,7 +16,7 @@ import { loadConfig } from './cli/load-config.ts';
 import { printVersion, version } from './cli/version.ts';
 import { asSidecarError } from './domain/errors.ts';
 import { type Clock, epochMs } from './domain/time.ts';
-import { loadPolicy, type Sidecar, startSidecar } from './sidecar.ts';
+import { loadPolicy, type Sidecar, startSidecar } from './sidecar/sidecar.ts';
 import { lineSink, unblockedOutput } from './telemetry/line-sink.ts';
 import { createLog } from './telemetry/log.ts';
 

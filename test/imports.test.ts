@@ -63,7 +63,7 @@ const mayImport: Readonly<Record<string, readonly string[] | 'everything'>> = {
   author: ['bundle'], // to try what it built
   // What puts the parts together, and what people run.
   'bundle/open-bundles.ts': 'everything',
-  'sidecar.ts': 'everything',
+  sidecar: 'everything',
   cli: 'everything',
   'main.ts': 'everything',
 };

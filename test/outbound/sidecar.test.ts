@@ -8,7 +8,7 @@ import { dispatch } from '../../src/cli/dispatch.ts';
 import { explain } from '../../src/cli/explain.ts';
 import { parseConfig } from '../../src/config/config.ts';
 import { epochMs } from '../../src/domain/time.ts';
-import { loadPolicy, type Sidecar, startSidecar } from '../../src/sidecar.ts';
+import { loadPolicy, type Sidecar, startSidecar } from '../../src/sidecar/sidecar.ts';
 import { fakeEffects } from '../cli/fake-effects.ts';
 import { KeptLog } from '../fakes/kept-log.ts';
 import { type AskedServer, askedServer, json } from '../support/asked-server.ts';

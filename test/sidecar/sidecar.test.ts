@@ -4,13 +4,13 @@ import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { parseConfig } from '../src/config/config.ts';
-import { epochMs } from '../src/domain/time.ts';
-import { type Effects, type Sidecar, startSidecar } from '../src/sidecar.ts';
-import type { OperationalLog } from '../src/telemetry/log.ts';
-import { KeptLog } from './fakes/kept-log.ts';
-import { compilePolicy } from './support/compile-policy.ts';
-import { eventually } from './support/eventually.ts';
+import { parseConfig } from '../../src/config/config.ts';
+import { epochMs } from '../../src/domain/time.ts';
+import { type Effects, type Sidecar, startSidecar } from '../../src/sidecar/sidecar.ts';
+import type { OperationalLog } from '../../src/telemetry/log.ts';
+import { KeptLog } from '../fakes/kept-log.ts';
+import { compilePolicy } from '../support/compile-policy.ts';
+import { eventually } from '../support/eventually.ts';
 
 const token = 'a-token-for-this-test-alone';
 const agent = 'spiffe://acme.example/agent/report-bot';
@@ -57,7 +57,7 @@ function start(more: object = {}, change: Partial<Effects> = {}): Promise<Sideca
       tokens: [{ name: 'ops', file: join(directory, 'token') }],
     },
     probes: { listen: '127.0.0.1:0' },
-    bundle: { file: join(import.meta.dirname, '../bundles/starter.tar.gz') },
+    bundle: { file: join(import.meta.dirname, '../../bundles/starter.tar.gz') },
     store: { directory: join(directory, 'store') },
     record: { file: join(directory, 'decisions.jsonl'), console: true },
     device: { id: 'node-7', host: {} },
