@@ -3,7 +3,7 @@
  * child process. The compiler rewrites imports from `.ts` to `.js` and leaves addresses alone, so this does it.
  *
  * @param asking the asking module's `import.meta.url`
- * @param name e.g. `./serving/prepare-thread.ts`
+ * @param name e.g. `./prepare-thread.ts`
  */
 export function siblingModule(asking: string, name: `./${string}.ts`): URL {
   return new URL(asking.endsWith('.ts') ? name : name.replace(/\.ts$/, '.js'), asking);
