@@ -25,6 +25,7 @@ const pages = [
   ...readdirSync(join(root, 'docs'))
     .filter((name) => name.endsWith('.md'))
     .map((name) => `docs/${name}`),
+  'test/faults.md',
 ];
 const textOf = (page: string) => readFileSync(join(root, page), 'utf8');
 /** The sidecar runs already, for every page. */
