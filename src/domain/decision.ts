@@ -69,7 +69,7 @@ export function effectOf(decision: Decision): Effect | 'query' {
   }
 }
 
-/** Whether an entrypoint returns the document of design section 5: its last segment says so. */
+/** Whether an entrypoint returns a decision document (docs/decision.md): its last segment says so. */
 export function isDecisionEntrypoint(entrypoint: string): boolean {
   return entrypoint === 'decision' || entrypoint.endsWith('/decision');
 }

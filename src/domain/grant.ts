@@ -2,7 +2,7 @@ import type { EpochMs } from './time.ts';
 
 export type GrantState = 'requested' | 'active' | 'revoked';
 
-/** A just-in-time right: zero-standing-privilege's unit, design section 7. Its clock starts at approval. */
+/** A just-in-time right, held in place of a standing one. Its clock starts at approval. */
 export interface Grant {
   readonly id: string;
   /** Compared byte for byte: never folded, never normalised. */

@@ -7,7 +7,7 @@ export type AboutKind = (typeof aboutKinds)[number];
 /** Sources that are the sidecar itself: what it reads of its machine, and what it lost. Nobody else reports as one. */
 export const ownSources: readonly string[] = ['host', 'store'];
 
-/** What one source says about one thing: design section 7. Attribute names follow CAEP where CAEP has one. */
+/** What one source says about one thing. Attribute names follow CAEP where CAEP has one. */
 export interface Signal {
   readonly about: { readonly kind: AboutKind; readonly id: string };
   readonly attributes: JsonObject;

@@ -97,6 +97,7 @@ describe('the pages that a reader is sent to', () => {
         'docs/architecture.md',
         'docs/auditor.md',
         'docs/configuration.md',
+        'docs/decision.md',
         'docs/errors.md',
         'docs/platform-engineer.md',
         'docs/policy-author.md',

@@ -38,7 +38,7 @@ const markLagMs = 60_000;
 const markKey = recordKey('clock', []);
 const none: readonly Grant[] = [];
 
-/** Just-in-time rights, their approvals and their uses: design section 7. */
+/** Just-in-time rights, their approvals and their uses. Taking the last use is atomic: two requests never both have it. */
 export class GrantTable implements GrantReader, GrantSpender, GrantKeeper {
   readonly collection: Collection<Grant>;
   /** The latest reading of the steady clock on record: what ended before a restart has ended after it. */

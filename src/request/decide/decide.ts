@@ -33,8 +33,8 @@ const documentMembers: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The meaning of what a policy returned: parsed, not trusted. There is no nearest sensible reading; a document that is
- * not exactly of design section 5's shape decides nothing, and what decides nothing stays closed.
+ * The meaning of what a policy returned: parsed, not trusted. There is no nearest sensible reading: a document that is
+ * not exactly of the shape in docs/decision.md is malformed, and a malformed document is a deny.
  *
  * @param entrypoint where the result came from; one that is no decision is handed back as a query's result
  * @throws Undecided `policy_undefined`, `policy_result_invalid`

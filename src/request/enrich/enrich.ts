@@ -26,7 +26,7 @@ export type Enrich = (request: AuthzRequest, caller: Caller, bundle: ActiveBundl
 /**
  * Writes the policy's input: the caller's half as the caller sent it, the known half from memory, every age against the
  * request's one reading of the clock. It is text from the start, since the policy module takes text and the record keeps
- * the same text; design section 3 has the shape.
+ * the same text; docs/decision.md has every member.
  */
 export function enricher(options: EnrichOptions): Enrich {
   const known = new KnownAbout(options.signals);

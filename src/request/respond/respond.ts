@@ -15,7 +15,7 @@ export interface RespondOptions {
 type Given = Exclude<Decision, { readonly kind: 'queried' }>;
 
 /**
- * A decision as it leaves: design section 5's table.
+ * A decision as it leaves; docs/decision.md has the statuses, bodies and headers side by side.
  *
  * - AuthZEN 1.0: 200 with `decision`, whatever it is
  * - a plain HTTP enforcement point: 200, 200, 401 (RFC 9470) or 403 (RFC 9457)
@@ -136,7 +136,7 @@ function context(decision: Given, options: RespondOptions): object {
   }
 }
 
-/** The document of design section 5, as an OPA client reads it. */
+/** The decision document (docs/decision.md), as an OPA client reads it. */
 function document(decision: Given, options: RespondOptions): object {
   switch (decision.kind) {
     case 'undecided':

@@ -284,7 +284,7 @@ const mutated = fc
   .tuple(valid, fc.constantFrom(...memberNames, 'x', 'decision'), fc.jsonValue({ maxDepth: 2 }), fc.boolean())
   .map(([document, name, value, changes]) => (changes ? { ...document, [name]: value } : document));
 
-/** Design section 5 once more, without a thought for speed. */
+/** The decision document of docs/decision.md once more, written without regard to speed. */
 function hasShape(document: unknown): boolean {
   const of = (value: unknown, name: string): unknown => (value as Record<string, unknown>)[name];
   const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
