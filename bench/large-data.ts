@@ -1,7 +1,7 @@
 /**
- * Claims (src/request/evaluate/policy-image.ts, src/bundle/serving/preparer.ts): a document of 11 MB is activated within a second, one of
- * 44 MB within six, on two cores; meanwhile the thread that answers is never busy with it for 50 ms; and what a document
- * takes of memory is about thirteen times its text.
+ * Claims (docs/platform-engineer.md, "Size"): how long a document takes until it serves, how much memory it takes then and
+ * during a swap, and that swaps leave no more of it behind. Meanwhile the thread that answers is never busy with it for
+ * 50 ms.
  *
  * usage: node bench/large-data.ts [megabytes [swaps]]
  */

@@ -54,8 +54,8 @@ const complexityMax = 64_000_000;
  * A tick takes off the counter what was or is to be done, by the length of the code. Loops tick every so many iterations,
  * by a count in a local, which stays in a register, and for the first time after few. Calls tick where they close a
  * circle, or where what is below them and their neighbours is too much; what the others do is bounded by the code's own
- * length and its loops' first iterations. Ticking at each call and iteration instead costs half an evaluation more
- * (bench/meter.ts); the other ways that were weighed are in docs/architecture.md.
+ * length and its loops' first iterations. All of it costs about a sixth of an evaluation (bench/meter.ts); ticking at
+ * each call and iteration cost half of one. docs/architecture.md has the other ways that were weighed.
  *
  * @param wasm a module as `opa build -t wasm` writes it
  * @throws BundleRefused if it is no such module, or holds instructions that are not known here (SIMD, threads, …): what
