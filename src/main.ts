@@ -13,10 +13,11 @@ import { type CliEffects, exitCodes } from './cli/effects.ts';
 import { explain } from './cli/explain.ts';
 import { health } from './cli/health.ts';
 import { loadConfig } from './cli/load-config.ts';
+import { loadPolicy } from './cli/load-policy.ts';
 import { printVersion, version } from './cli/version.ts';
 import { asSidecarError } from './domain/errors.ts';
 import { type Clock, epochMs } from './domain/time.ts';
-import { loadPolicy, type Sidecar, startSidecar } from './sidecar/sidecar.ts';
+import { type Sidecar, startSidecar } from './sidecar/sidecar.ts';
 import { lineSink, unblockedOutput } from './telemetry/line-sink.ts';
 import { createLog } from './telemetry/log.ts';
 

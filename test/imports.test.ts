@@ -15,8 +15,8 @@ const mayImport: Readonly<Record<string, readonly string[] | 'everything'>> = {
   text: [],
   system: [],
   telemetry: ['text'],
-  http: [],
-  outbound: [],
+  http: ['system'],
+  outbound: ['system'],
   config: [],
   // OPA's meanings, in layers; whatever is outside takes them through the one door, opa/opa.ts.
   'opa/opa.ts': ['opa'],
@@ -53,13 +53,13 @@ const mayImport: Readonly<Record<string, readonly string[] | 'everything'>> = {
   'knowledge/store': ['system'],
   'knowledge/signals': ['knowledge/store', 'knowledge/check-text.ts'],
   'knowledge/grants': ['knowledge/store', 'knowledge/check-text.ts'],
-  'knowledge/attestations': ['knowledge/store'],
+  'knowledge/attestations': ['knowledge/store', 'system'],
   'knowledge/open-stores.ts': ['knowledge'],
-  'bundle/reading': ['request/evaluate', 'opa/opa.ts', 'text'],
-  'bundle/sources': [],
+  'bundle/reading': ['request/evaluate', 'opa/opa.ts', 'text', 'system'],
+  'bundle/sources': ['system'],
   'bundle/serving': ['bundle/reading', 'bundle/sources', 'request/evaluate', 'system'], // to try a policy before it serves
   'bundle/shadow': ['bundle/serving', 'bundle/sources', 'request/evaluate', 'system'],
-  control: ['text'],
+  control: ['text', 'http', 'system'],
   author: ['bundle'], // to try what it built
   // What puts the parts together, and what people run.
   'bundle/open-bundles.ts': 'everything',

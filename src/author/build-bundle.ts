@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { readArchive } from '../bundle/reading/read-archive.ts';
+import { archiveLimits, readArchive } from '../bundle/reading/read-archive.ts';
 import { manifestFile } from '../bundle/reading/read-manifest.ts';
 import { samplesFile } from '../bundle/reading/read-samples.ts';
 import { canonicalJson, isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json-value.ts';
@@ -38,7 +38,6 @@ export interface BuiltBundle extends Checked {
 }
 
 const buildMs = 5 * 60_000;
-const archiveLimits = { inflatedBytes: 1024 * 1024 * 1024, members: 10_000 };
 
 /**
  * Checks, tests and compiles policies, and packs them into OPA's bundle format: the same bytes for the same sources.

@@ -10,6 +10,7 @@ import type { Outcome, Seen } from '../domain/seen.ts';
 import type { Clock, EpochMs } from '../domain/time.ts';
 import { decide } from '../request/decide/decide.ts';
 import type { PolicyLimits } from '../request/evaluate/policy-module.ts';
+import { archiveLimits } from './reading/read-archive.ts';
 import { fits, type SignatureAlgorithm, type SigningRule } from './reading/verify-signature.ts';
 import { BundleSlot } from './serving/bundle-slot.ts';
 import type { BundleStatus, FeedEvent, FeedOptions } from './serving/feed.ts';
@@ -59,7 +60,6 @@ export interface Bundles {
 
 /** Short, because authors wait for it after each save; a look costs some tens of microseconds. */
 const watchMs = 200;
-const archiveLimits = { inflatedBytes: 1_073_741_824, members: 10_000 };
 const archiveBytesMax = 536_870_912;
 
 /**

@@ -1,6 +1,7 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { isNativeError } from 'node:util/types';
 import { nearest } from '../config/nearest.ts';
+import { osErrorCode } from '../system/os-error.ts';
 
 /** A command was called in a way that it does not understand: exit code 2, and a hint at its help. */
 export class UsageFault extends Error {}
@@ -27,8 +28,8 @@ function parsedBy<const O extends Options>(args: readonly string[], options: O) 
   try {
     return parseArgs({ args: [...args], options, strict: true, allowPositionals: true });
   } catch (cause) {
-    if (!isNativeError(cause) || !('code' in cause)) throw cause;
-    const code = String(cause.code);
+    const code = osErrorCode(cause);
+    if (!isNativeError(cause) || code === undefined) throw cause;
     if (code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION') throw new UsageFault(unknownOption(args, options), { cause });
     if (code.startsWith('ERR_PARSE_ARGS_')) throw new UsageFault(cause.message, { cause });
     throw cause;

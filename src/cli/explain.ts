@@ -4,7 +4,7 @@ import { type Decision, effects as effectNames, effectOf } from '../domain/decis
 import { asSidecarError, type ErrorCode, publicMessages, RequestRefused, Undecided } from '../domain/errors.ts';
 import { canonicalJson, isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json-value.ts';
 import type { Reply } from '../domain/outside.ts';
-import { knownMembers, type Via } from '../domain/request.ts';
+import { type CallerBinding, knownMembers } from '../domain/request.ts';
 import { epochMs, parseRfc3339 } from '../domain/time.ts';
 import { decide } from '../request/decide/decide.ts';
 import { enricher } from '../request/enrich/enrich.ts';
@@ -122,7 +122,7 @@ async function ofRequest(path: string, values: Values, effects: CliEffects, part
   return { decision, entrypoint, input, notes: [...notes, ...missedNotes(given)] };
 }
 
-function viaOf(config: Config, socket: string | undefined): Via {
+function viaOf(config: Config, socket: string | undefined): CallerBinding {
   const { identity, sockets } = config.decision;
   if (socket === undefined)
     return identity === undefined ? { method: 'none' } : { method: 'configured', id: identity.id };

@@ -1,4 +1,5 @@
 import { isNativeError } from 'node:util/types';
+import { osErrorCode } from '../system/os-error.ts';
 import { CommandFailed } from './arguments.ts';
 import type { CliEffects } from './effects.ts';
 
@@ -13,6 +14,5 @@ export async function readFileFor(path: string, effects: CliEffects): Promise<Ui
 
 /** What Node says of a failed call, without the path once more. */
 export function reasonOf(cause: unknown): string {
-  if (!isNativeError(cause)) return String(cause);
-  return 'code' in cause ? String(cause.code) : cause.message;
+  return osErrorCode(cause) ?? (isNativeError(cause) ? cause.message : String(cause));
 }

@@ -1,4 +1,5 @@
 import { AuthorFault } from '../author/author-fault.ts';
+import { archiveLimits } from '../bundle/reading/read-archive.ts';
 import type { SigningRule } from '../bundle/reading/verify-signature.ts';
 import { type Prepared, prepare } from '../bundle/serving/prepare.ts';
 import { bundleRevision } from '../domain/bundle.ts';
@@ -11,7 +12,6 @@ import type { CliEffects } from './effects.ts';
 
 /** Enough for any policy; what the sidecar allows is its configuration's to say. */
 const trialLimits = { memoryPages: 4096, resultBytes: 16 * 1024 * 1024, budgetMs: 1_000 };
-const archiveLimits = { inflatedBytes: 1024 * 1024 * 1024, members: 10_000 };
 
 export interface Built {
   readonly bytes: Uint8Array;

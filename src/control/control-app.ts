@@ -1,5 +1,3 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { isIPv4, isIPv6 } from 'node:net';
 import { types } from 'node:util';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { asSidecarError, ControlRefused, type ErrorCode, RequestRefused } from '../domain/errors.ts';
@@ -7,6 +5,8 @@ import type { JsonValue } from '../domain/json-value.ts';
 import type { AttestationKeeper, GrantKeeper, Log, SignalKeeper } from '../domain/ports.ts';
 import { type AboutKind, aboutKinds, type Signal } from '../domain/signal.ts';
 import { rfc3339Of } from '../domain/time.ts';
+import { readBody } from '../http/read-body.ts';
+import { isAddressOrLocalhost, isJson, isJsonOrEnvelope, readHead } from '../http/request-rules.ts';
 import {
   grantDocument,
   heldDocument,
@@ -28,8 +28,7 @@ export interface ControlParts {
   readonly probes: Probes;
   /** The strict reading of a body as values. @throws RequestRefused */
   readonly parseJson: (body: Uint8Array) => JsonValue;
-  /** A body, whole and bounded; a caller who waits for leave to send it gets that first. @throws RequestRefused */
-  readonly readBody: (request: IncomingMessage, response: ServerResponse) => Promise<Uint8Array>;
+  readonly bodyBytesMax: number;
   readonly headersCountMax: number;
   readonly status: () => object;
   readonly acknowledgeLoss: () => Promise<void>;
@@ -39,11 +38,6 @@ export interface ControlParts {
 }
 
 const pageMax = 1_000;
-const json = /^application\/json\s*(;\s*charset="?utf-8"?\s*)?$/i;
-/** An envelope has names of its own, in DSSE and in in-toto. */
-const jsonOrEnvelope =
-  /^application\/(json|vnd\.in-toto\+json|vnd\.dsse\.envelope\.v1\+json)\s*(;\s*charset="?utf-8"?\s*)?$/i;
-
 /**
  * The control listener's routes. Whoever reaches it without a token gets health and metrics, and nothing else; whoever
  * has one may write what the sidecar knows, so agents must have neither its token nor its socket.
@@ -106,9 +100,6 @@ function route(app: Express, path: string, handles: Partial<Record<Method, Handl
   });
 }
 
-/** Fields that count once; Node keeps the first of two and says nothing. */
-const single = ['authorization', 'content-length', 'content-type', 'content-encoding', 'host'];
-
 /**
  * What no honest client sends. A browser is none: a page that was made to resolve to this address (DNS rebinding) still
  * names its own host, and a cross-site request its origin. Unix sockets are out of a browser's reach, and a client may
@@ -118,24 +109,15 @@ function wellFramed({ headersCountMax }: ControlParts) {
   return ({ rawHeaders, headers, socket, url }: Request, _response: Response, next: NextFunction): void => {
     // Express would read a path out of an absolute form, and drop a fragment.
     if (!url.startsWith('/') || url.includes('#')) throw new RequestRefused('target_invalid', 400);
-    const names = rawHeaders.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase());
-    if (names.length > headersCountMax) throw new RequestRefused('header_invalid', 431);
-    for (const name of single) {
-      if (names.indexOf(name) !== names.lastIndexOf(name)) throw new RequestRefused('header_invalid', 400, name);
-    }
-    if (headers.origin !== undefined || headers['sec-fetch-site'] === 'cross-site') {
+    const { host, origin } = readHead(rawHeaders, headersCountMax);
+    if (origin !== undefined || headers['sec-fetch-site'] === 'cross-site') {
       throw new RequestRefused('origin_foreign', 403);
     }
-    if (socket.remoteAddress !== undefined && !isAddressOrLocalhost(headers.host ?? '')) {
+    if (socket.remoteAddress !== undefined && !isAddressOrLocalhost(host)) {
       throw new RequestRefused('host_foreign', 403);
     }
     next();
   };
-}
-
-function isAddressOrLocalhost(host: string): boolean {
-  const [, bracketed, plain = ''] = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:]+))(?::\d{1,5})?$/.exec(host) ?? [];
-  return bracketed === undefined ? plain.toLowerCase() === 'localhost' || isIPv4(plain) : isIPv6(bracketed);
 }
 
 /** @see RFC 6750 section 3: no error code where no credentials were sent */
@@ -259,7 +241,7 @@ function attestationRoutes(app: Express, parts: ControlParts): void {
   });
   route(app, '/v1/attestations', {
     POST: async (request, response) => {
-      const kept = await parts.attestations.attach(await bodyOf(request, response, parts, jsonOrEnvelope));
+      const kept = await parts.attestations.attach(await bodyOf(request, response, parts, isJsonOrEnvelope));
       response.status(201).json({ attestations: kept.map(document) });
     },
   });
@@ -272,11 +254,20 @@ function attestationRoutes(app: Express, parts: ControlParts): void {
   });
 }
 
-async function bodyOf(request: Request, response: Response, parts: ControlParts, mediaType = json): Promise<JsonValue> {
-  const { 'content-type': type = '', 'content-encoding': coding = 'identity' } = request.headers;
-  if (!mediaType.test(type)) throw new RequestRefused('content_type_unsupported', 400);
-  if (coding !== 'identity') throw new RequestRefused('content_encoding_unsupported', 415);
-  return parts.parseJson(await parts.readBody(request, response));
+async function bodyOf(
+  request: Request,
+  response: Response,
+  parts: ControlParts,
+  isTaken: (contentType: string | undefined) => boolean = isJson,
+): Promise<JsonValue> {
+  const {
+    'content-type': type,
+    'content-encoding': contentEncoding,
+    'content-length': contentLength,
+  } = request.headers;
+  if (!isTaken(type)) throw new RequestRefused('content_type_unsupported', 400);
+  if ((contentEncoding ?? 'identity') !== 'identity') throw new RequestRefused('content_encoding_unsupported', 415);
+  return parts.parseJson(await readBody(request, response, { contentLength, contentEncoding }, parts.bodyBytesMax));
 }
 
 /** A path that cannot be percent-decoded is the one fault that Express finds by itself. */

@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { ConfigRefused } from '../domain/errors.ts';
 import type { Log } from '../domain/ports.ts';
+import { osErrorCode } from '../system/os-error.ts';
 
 export interface TokenFile {
   /** Who holds it: the principal of its requests. */
@@ -109,6 +110,7 @@ function digestOf(token: string): Buffer {
 
 /** Why a file cannot be used, without its path or what it holds. */
 function why(cause: unknown): string {
-  if (typeof cause === 'object' && cause !== null && 'code' in cause) return String(cause.code);
+  const code = osErrorCode(cause);
+  if (code !== undefined) return code;
   return typeof cause === 'object' && cause !== null && 'message' in cause ? String(cause.message) : 'unreadable';
 }

@@ -4,7 +4,7 @@ import type { JsonObject } from './json-value.ts';
 export type Surface = 'authzen' | 'http' | 'opa';
 
 /** Who a listener says its callers are. One listener, one identity: Node shows no peer credentials. */
-export interface Via {
+export interface CallerBinding {
   readonly method: 'configured' | 'socket' | 'none';
   readonly id?: string;
 }
@@ -15,7 +15,7 @@ export interface RawRequest {
   /** The policy entrypoint that is asked, e.g. `authz/decision`; for OPA's API the path as it was decoded. */
   readonly entrypoint: string;
   readonly body: Uint8Array;
-  readonly via: Via;
+  readonly via: CallerBinding;
   /** `ip:port`, or the listener's name for a Unix socket. */
   readonly remote: string;
   /** A valid `X-Request-ID`, echoed back (AuthZEN 1.0, "Request Identification"). */
@@ -49,7 +49,7 @@ export interface AuthzRequest {
   readonly digests: readonly string[];
   /** An OPA client's body had no `input`; it is told so, as OPA does. */
   readonly lacksInput?: true;
-  readonly via: Via;
+  readonly via: CallerBinding;
   readonly remote: string;
   readonly requestId?: string;
 }

@@ -1,9 +1,22 @@
-import type { IncomingMessage } from 'node:http';
+import { IncomingMessage, type ServerResponse } from 'node:http';
 import { gunzip } from 'node:zlib';
 import { RequestRefused } from '../domain/errors.ts';
+import { osErrorCode } from '../system/os-error.ts';
 
-/** Emitted on a request whose body turns out not to be one: with the RequestRefused that says why. */
-export const brokenBody = 'postern:broken-body';
+const broken = 'postern:broken-body';
+
+/** A request of the strict server. A member and no method: Express puts a prototype of its own under a request. */
+export class StrictRequest extends IncomingMessage {
+  /** Where a body broke off, or was not a body, before anything read it. */
+  bodyFault: RequestRefused | undefined;
+}
+
+/** Tells whoever reads the body that it is broken. @returns whether it was being read; if not, the next reader is told */
+export function breakBody(request: StrictRequest, fault: RequestRefused): boolean {
+  if (request.emit(broken, fault)) return true;
+  request.bodyFault = fault;
+  return false;
+}
 
 /** Header fields that may stand once only, as the listener read them. */
 export interface Framing {
@@ -13,25 +26,37 @@ export interface Framing {
 
 /**
  * A request's body, whole. What is announced too large is refused before it is read; what turns out too large, at the
- * limit. Node itself ends a body that takes too long (`requestTimeout`).
+ * limit. Node itself ends a body that takes too long (`requestTimeout`). A caller who waits for leave to send it gets
+ * that here, once nothing speaks against it.
  *
- * @param begin called once nothing speaks against reading it
  * @throws RequestRefused `body_too_large` 413, `content_encoding_unsupported` 415, `content_encoding_invalid` and
- *   `body_cut_short` 400, or what `brokenBody` came with
+ *   `body_cut_short` 400, or the fault that the server found in it
  */
 export async function readBody(
   request: IncomingMessage,
+  response: ServerResponse,
   framing: Framing,
   bytesMax: number,
-  begin: () => void,
 ): Promise<Uint8Array> {
+  const fault = takeFault(request);
+  if (fault !== undefined) throw fault;
   const { contentLength, contentEncoding } = framing;
   const gzipped = contentEncoding !== undefined && contentEncoding !== 'identity';
   if (gzipped && contentEncoding !== 'gzip') throw new RequestRefused('content_encoding_unsupported', 415);
   if (contentLength !== undefined && Number(contentLength) > bytesMax) throw new RequestRefused('body_too_large', 413);
-  begin();
+  // RFC 9110 section 10.1.1: other expectations do not come this far, and HTTP/1.0 has none.
+  if (request.httpVersion === '1.1' && request.headers.expect !== undefined) response.writeContinue();
   const body = await gather(request, bytesMax);
   return gzipped ? inflate(body, bytesMax) : body;
+}
+
+/** The fault that a request's body has and that no reader was told of yet. */
+export function takeFault(
+  request: IncomingMessage & { bodyFault?: RequestRefused | undefined },
+): RequestRefused | undefined {
+  const fault = request.bodyFault;
+  if (fault !== undefined) request.bodyFault = undefined;
+  return fault;
 }
 
 function gather(request: IncomingMessage, bytesMax: number): Promise<Uint8Array> {
@@ -52,7 +77,7 @@ function gather(request: IncomingMessage, bytesMax: number): Promise<Uint8Array>
       }
     });
     request.on('end', () => resolve(gathered.length === bytes ? gathered : gathered.subarray(0, bytes)));
-    request.on(brokenBody, reject);
+    request.on(broken, reject);
     // Every request closes; an error that nobody waits for any more would still have to gather its stack.
     const cutShort = (): void => {
       if (!request.readableEnded) reject(new RequestRefused('body_cut_short', 400));
@@ -75,8 +100,7 @@ function inflate(body: Uint8Array, bytesMax: number): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     gunzip(body, { maxOutputLength: bytesMax }, (cause, inflated) => {
       if (cause === null) resolve(inflated);
-      else if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE')
-        reject(new RequestRefused('body_too_large', 413));
+      else if (osErrorCode(cause) === 'ERR_BUFFER_TOO_LARGE') reject(new RequestRefused('body_too_large', 413));
       else reject(new RequestRefused('content_encoding_invalid', 400));
     });
   });

@@ -9,7 +9,7 @@ import {
 import type { Socket } from 'node:net';
 import { RequestRefused } from '../domain/errors.ts';
 import type { Answer } from '../domain/request.ts';
-import { brokenBody, type Framing, readBody } from './read-body.ts';
+import { breakBody, StrictRequest, takeFault } from './read-body.ts';
 import { sendAnswer } from './send-answer.ts';
 
 export interface HttpLimits {
@@ -22,10 +22,12 @@ export interface HttpLimits {
   readonly keepAliveMs: number;
 }
 
-export interface HttpFrontOptions {
+export interface StrictHttpServerOptions {
   readonly limits: HttpLimits;
+  /** Gets every well-framed request. */
+  readonly handle: RequestListener;
   /**
-   * Words a refusal of what no handler gets to see, and counts it.
+   * Words a refusal of a request that `handle` never sees, and counts it.
    *
    * @param target as it was sent; undefined where none could be read
    */
@@ -36,26 +38,29 @@ export interface HttpFrontOptions {
 const lingerMs = 1_000;
 
 /**
- * HTTP itself, as both listeners want it: what is no request, or one that somebody in front may read as another, is
- * refused in our words, counted once, and ends its connection; and a body is let in only once nothing speaks against it.
+ * HTTP itself, as both listeners want it: bytes that are not a request, or that two readers may frame differently, are
+ * refused in our words, counted once, and end their connection.
+ *
+ * @returns a server that is not bound yet; `readBody` reads the bodies of its requests
  */
-export class HttpFront {
-  readonly #options: HttpFrontOptions;
+export function strictHttpServer(options: StrictHttpServerOptions): Server {
+  return new Strictness(options).server();
+}
+
+class Strictness {
+  readonly #options: StrictHttpServerOptions;
   /** The response that a connection's bytes go on in: they leave in the order of their requests. */
-  readonly #lastResponses = new WeakMap<Socket, ServerResponse>();
+  readonly #lastResponses = new WeakMap<Socket, ServerResponse<StrictRequest>>();
   /** Connections that end with a refusal: whatever comes behind it is not read. */
   readonly #ending = new WeakSet<Socket>();
-  /** Of requests whose body turned out not to be one before anybody read it. */
-  readonly #brokenBodies = new WeakMap<IncomingMessage, RequestRefused>();
 
-  constructor(options: HttpFrontOptions) {
+  constructor(options: StrictHttpServerOptions) {
     this.#options = options;
   }
 
-  /** A server for well-framed requests, not yet bound. */
-  server(handle: RequestListener): Server {
-    const { limits } = this.#options;
-    const take = (request: IncomingMessage, response: ServerResponse): void => {
+  server(): Server {
+    const { limits, handle } = this.#options;
+    const take = (request: StrictRequest, response: ServerResponse<StrictRequest>): void => {
       if (this.#ending.has(request.socket)) return;
       this.#lastResponses.set(request.socket, response);
       const fault = framingFault(request);
@@ -64,6 +69,7 @@ export class HttpFront {
     };
     const server = createServer(
       {
+        IncomingMessage: StrictRequest,
         insecureHTTPParser: false,
         maxHeaderSize: limits.headerBytes,
         headersTimeout: limits.headerTimeoutMs,
@@ -99,29 +105,6 @@ export class HttpFront {
     return server;
   }
 
-  /**
-   * A request's body, whole. A caller who waits for leave to send it gets that here, once nothing speaks against it.
-   *
-   * @throws RequestRefused as `readBody` does
-   */
-  readBody(
-    request: IncomingMessage,
-    response: ServerResponse,
-    framing: Framing,
-    bytesMax: number,
-  ): Promise<Uint8Array> {
-    const broken = this.#brokenBodies.get(request);
-    if (broken !== undefined) {
-      this.#brokenBodies.delete(request);
-      return Promise.reject(broken);
-    }
-    // RFC 9110 section 10.1.1: other expectations do not come this far, and HTTP/1.0 knows none.
-    const isWaiting = request.httpVersion === '1.1' && request.headers.expect !== undefined;
-    return readBody(request, framing, bytesMax, () => {
-      if (isWaiting) response.writeContinue();
-    });
-  }
-
   #refuse(request: IncomingMessage, response: ServerResponse, refused: RequestRefused): void {
     this.#ending.add(request.socket);
     sendAnswer(response, this.#options.refuse(refused, request.url), undefined, true);
@@ -147,11 +130,10 @@ export class HttpFront {
     }
     const { req: request } = last;
     const refused = unreadableAs(cause.code, 'body');
-    if (request.emit(brokenBody, refused)) return;
-    // Nobody reads it yet, and perhaps nobody will.
-    this.#brokenBodies.set(request, refused);
+    if (breakBody(request, refused)) return;
+    // Not read yet, and perhaps never.
     last.once('close', () => {
-      if (this.#brokenBodies.delete(request) && socket.writable) this.#refuseRaw(socket, refused, undefined);
+      if (takeFault(request) !== undefined && socket.writable) this.#refuseRaw(socket, refused, undefined);
     });
   }
 

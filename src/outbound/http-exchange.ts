@@ -3,6 +3,7 @@ import { request as requestTls } from 'node:https';
 import type { LookupFunction } from 'node:net';
 import { getCACertificates, type SecureContextOptions } from 'node:tls';
 import type { Question, Reply, TlsWishes } from '../domain/outside.ts';
+import { osErrorCode } from '../system/os-error.ts';
 import type { Names } from './names.ts';
 
 type HttpQuestion = Extract<Question, { kind: 'http' }>;
@@ -99,7 +100,7 @@ function responseTo(url: URL, body: Uint8Array, options: RequestOptions): Promis
       request.end(body);
     } catch (cause) {
       // Node makes the TLS context here, and says what is wrong with a certificate.
-      reject(new ExchangeFailed('refused', `the request cannot be sent: ${codeOf(cause)}`, { cause }));
+      reject(new ExchangeFailed('refused', `the request cannot be sent: ${osErrorCode(cause)}`, { cause }));
     }
   });
 }
@@ -195,10 +196,6 @@ function tlsOptions({ ca, usualToo, certificate, key, serverName }: TlsWishes): 
 
 /** Codes such as ECONNREFUSED or CERT_HAS_EXPIRED say enough; messages may hold what the server sent. */
 function failedAs(what: string, cause: unknown): ExchangeFailed {
-  const code = codeOf(cause);
+  const code = osErrorCode(cause);
   return new ExchangeFailed('network', code === undefined ? what : `${what}: ${code}`, { cause });
-}
-
-function codeOf(cause: unknown): string | undefined {
-  return typeof cause === 'object' && cause !== null && 'code' in cause ? String(cause.code) : undefined;
 }

@@ -1,6 +1,7 @@
 import type { LookupAddress } from 'node:dns';
 import { lookup } from 'node:dns/promises';
 import { BlockList, isIP } from 'node:net';
+import { osErrorCode } from '../system/os-error.ts';
 
 /**
  * Of the machine's resolver, which holds one of Node's four threads for disk and names until it has given up: two are left
@@ -88,7 +89,7 @@ export class Names {
     try {
       return { kind: 'found', addresses: await this.#resolve(name) };
     } catch (cause) {
-      const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown';
+      const code = osErrorCode(cause) ?? 'unknown';
       const why = code === 'ENOTFOUND' ? 'not_found' : 'network';
       return { kind: 'failed', why, message: `the name was not found: ${code}` };
     } finally {

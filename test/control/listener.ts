@@ -7,7 +7,7 @@ import { Probes } from '../../src/control/probes.ts';
 import { problemOf } from '../../src/control/problem.ts';
 import { Tokens } from '../../src/control/tokens.ts';
 import { listenOn, listenOnSocket } from '../../src/http/bind.ts';
-import { HttpFront } from '../../src/http/strict-http-server.ts';
+import { strictHttpServer } from '../../src/http/strict-http-server.ts';
 import type { StoresOptions } from '../../src/knowledge/open-stores.ts';
 import { parseJson } from '../../src/text/parse-json.ts';
 import { type TestStores, testStores } from '../knowledge/stores.ts';
@@ -104,13 +104,6 @@ export class TestListener {
       degraded: () => [],
       metrics: () => this.metrics(),
     });
-    const front = new HttpFront({
-      limits: { headerBytes: 16_384, connections: 64, headerTimeoutMs: 500, bodyTimeoutMs: 500, keepAliveMs: 5_000 },
-      refuse: (refused) => {
-        this.rejected.push(refused.code);
-        return problemOf(refused);
-      },
-    });
     const app = controlApp({
       ...this.stores,
       probes: this.probes,
@@ -121,17 +114,23 @@ export class TestListener {
         log,
       ),
       parseJson: (body) => parseJson(body, { depthMax: 64 }),
-      readBody: (request, response) => {
-        const { 'content-length': contentLength, 'content-encoding': contentEncoding } = request.headers;
-        return front.readBody(request, response, { contentLength, contentEncoding }, 1024 * 1024);
-      },
+      bodyBytesMax: 1024 * 1024,
       headersCountMax: 50,
       rejected: (why) => this.rejected.push(why),
       signalRefused: (kind) => this.stores.counted.push(`other ${kind} refused`),
     });
-    const server = front.server(app);
+    const controlServer = () =>
+      strictHttpServer({
+        limits: { headerBytes: 16_384, connections: 64, headerTimeoutMs: 500, bodyTimeoutMs: 500, keepAliveMs: 5_000 },
+        handle: app,
+        refuse: (refused) => {
+          this.rejected.push(refused.code);
+          return problemOf(refused);
+        },
+      });
+    const server = controlServer();
     this.port = await listenOn(server, '127.0.0.1', 0);
-    const socket = front.server(app);
+    const socket = controlServer();
     await listenOnSocket(socket, join(this.directory, 'control.sock'), 0o600);
     this.#servers.push(server, socket);
   }

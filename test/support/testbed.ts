@@ -5,14 +5,18 @@ import { readBundle } from '../../src/bundle/reading/read-bundle.ts';
 import type { Attestation } from '../../src/domain/attestation.ts';
 import { RequestRefused, type SidecarError, Undecided } from '../../src/domain/errors.ts';
 import { type Outside, type OutsideBuiltin, outsideBuiltins } from '../../src/domain/outside.ts';
-import type { Answer, RawRequest, Surface, Via } from '../../src/domain/request.ts';
+import type { Answer, CallerBinding, RawRequest, Surface } from '../../src/domain/request.ts';
 import { listenOn } from '../../src/http/bind.ts';
 import { authorize, type Parts, type ServingBundle } from '../../src/request/authorize.ts';
 import { enricher } from '../../src/request/enrich/enrich.ts';
 import { eventRulesOf } from '../../src/request/evaluate/event-rules.ts';
 import { PolicyModule } from '../../src/request/evaluate/policy-module.ts';
 import { identifier } from '../../src/request/identify/identify.ts';
-import { DecisionListener, type Doorway, type ListenerLimits } from '../../src/request/listen/decision-listener.ts';
+import {
+  type BoundListener,
+  DecisionListener,
+  type ListenerLimits,
+} from '../../src/request/listen/decision-listener.ts';
 import { eventWriter } from '../../src/request/record/decision-event.ts';
 import { DecisionLog } from '../../src/request/record/decision-log.ts';
 import { Recorder } from '../../src/request/record/recorder.ts';
@@ -54,7 +58,7 @@ export interface TestbedOptions {
   readonly relays?: readonly string[];
   readonly reasons?: ReasonDetail;
   readonly pendingBytesMax?: number;
-  readonly via?: Via;
+  readonly via?: CallerBinding;
   /** Whom the policy may ask; it is loaded with what that takes. */
   readonly outside?: Outside;
   /** Keeps events in their other form, too. */
@@ -83,7 +87,7 @@ export class Testbed {
   readonly grants = new HeldGrants();
   readonly attestations: Attestation[] = [];
   readonly metrics = new Metrics({ version: '0.0.0-test', node: 'v0.0.0' });
-  readonly via: Via;
+  readonly via: CallerBinding;
   readonly listener: DecisionListener;
   readonly parts: Parts;
   readonly overruns = new Overruns(quietLog);
@@ -96,7 +100,7 @@ export class Testbed {
   beforeAuthorize: (raw: RawRequest) => void | Promise<void> = () => undefined;
   readonly #directory: string;
   readonly #decisionLog: DecisionLog;
-  readonly #doorways: Doorway[] = [];
+  readonly #bound: BoundListener[] = [];
   #decisions = 0;
   #isLogClosed = false;
 
@@ -180,9 +184,9 @@ export class Testbed {
 
   /** @returns the port */
   async listen(): Promise<number> {
-    const doorway = this.listener.doorway({ via: this.via, kind: 'tcp', origin: () => 'http://127.0.0.1:8181' });
-    this.#doorways.push(doorway);
-    return listenOn(doorway.server, '127.0.0.1', 0);
+    const listener = this.listener.bind({ via: this.via, kind: 'tcp', origin: () => 'http://127.0.0.1:8181' });
+    this.#bound.push(listener);
+    return listenOn(listener.server, '127.0.0.1', 0);
   }
 
   /** One request, past the listener. */
@@ -241,9 +245,9 @@ export class Testbed {
 
   async close(): Promise<void> {
     await Promise.all(
-      this.#doorways.map((doorway) => {
-        const closed = doorway.close();
-        doorway.cut();
+      this.#bound.map((listener) => {
+        const closed = listener.close();
+        listener.cut();
         return closed;
       }),
     );

@@ -1,5 +1,6 @@
 import { crc32, inflateRaw } from 'node:zlib';
 import { BundleRefused } from '../../domain/errors.ts';
+import { osErrorCode } from '../../system/os-error.ts';
 
 const flags = { headerCrc: 2, extra: 4, name: 8, comment: 16, reserved: 0xe0 };
 const trailerBytes = 8;
@@ -39,7 +40,7 @@ function inflateFrom(deflated: Uint8Array, bytesMax: number): Promise<Inflated> 
     inflateRaw(deflated, { maxOutputLength: bytesMax, info: true }, (cause, result) => {
       // With `info` the result is the buffer and its engine; the types know only the buffer.
       if (cause === null) resolve(result as unknown as Inflated);
-      else if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
+      else if (osErrorCode(cause) === 'ERR_BUFFER_TOO_LARGE') {
         reject(new BundleRefused(`the archive holds more than ${bytesMax} bytes`));
       } else reject(new BundleRefused(`the archive is no whole gzip file: ${cause.message}`, { cause }));
     });

@@ -8,6 +8,9 @@ export interface ArchiveLimits {
   readonly members: number;
 }
 
+/** What a bundle may unpack to, wherever it is read: 1 GiB in 10,000 members. */
+export const archiveLimits: ArchiveLimits = { inflatedBytes: 1_073_741_824, members: 10_000 };
+
 /** A bundle's files by normalised name (`policies/data.json`: no leading slash), in memory; nothing is ever unpacked to disk. */
 export type Archive = ReadonlyMap<string, Buffer>;
 

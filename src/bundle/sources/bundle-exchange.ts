@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { type IncomingMessage, type RequestOptions, request as requestPlain } from 'node:http';
 import { request as requestTls } from 'node:https';
+import { osErrorCode } from '../../system/os-error.ts';
 import { SourceFailed, type Timers } from './source.ts';
 
 /** How a server is spoken to. Files are read for each request, so that what rotates is seen at once. */
@@ -157,6 +158,6 @@ function bearer(content: Buffer): string {
 
 /** Codes such as ECONNREFUSED or CERT_HAS_EXPIRED say enough; messages may hold what the server sent. */
 function failed(what: string, cause: unknown): SourceFailed {
-  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? `: ${String(cause.code)}` : '';
-  return new SourceFailed(`${what}${code}`, { cause });
+  const code = osErrorCode(cause);
+  return new SourceFailed(code === undefined ? what : `${what}: ${code}`, { cause });
 }

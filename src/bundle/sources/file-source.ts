@@ -1,6 +1,7 @@
 import { constants, type FileHandle, open } from 'node:fs/promises';
 import { BundleRefused } from '../../domain/errors.ts';
 import { type Clock, epochMs } from '../../domain/time.ts';
+import { osErrorCode } from '../../system/os-error.ts';
 import { GrowingBytes } from './growing-bytes.ts';
 import { type BundleSource, type Fetched, SourceFailed, type Wanted } from './source.ts';
 
@@ -69,6 +70,6 @@ export async function read(handle: FileHandle, bytesMax: number): Promise<Return
 }
 
 export function unreadable(cause: unknown): SourceFailed {
-  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : 'unknown';
+  const code = osErrorCode(cause) ?? 'unknown';
   return new SourceFailed(`the bundle file cannot be read: ${String(code)}`, { cause });
 }

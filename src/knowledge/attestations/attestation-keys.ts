@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { types } from 'node:util';
 import { ConfigRefused } from '../../domain/errors.ts';
+import { osErrorCode } from '../../system/os-error.ts';
 import { type AttestationKey, attestationKeyFault } from './verify-attestation.ts';
 
 /** A key as configuration names it. */
@@ -32,8 +32,6 @@ async function readKey(file: string): Promise<KeyObject | string> {
   try {
     return createPublicKey(await readFile(file));
   } catch (cause) {
-    return types.isNativeError(cause) && 'code' in cause && cause.code === 'ENOENT'
-      ? 'has no file'
-      : 'cannot be read as a PEM public key';
+    return osErrorCode(cause) === 'ENOENT' ? 'has no file' : 'cannot be read as a PEM public key';
   }
 }

@@ -1,9 +1,9 @@
 import { mkdir, mkdtemp, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { types } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import type { Log } from '../../domain/ports.ts';
 import { type Clock, rfc3339Of } from '../../domain/time.ts';
+import { osErrorCode } from '../../system/os-error.ts';
 import { siblingModule } from '../../system/sibling-module.ts';
 import type { Backing, Change, Loaded } from './backing.ts';
 import { probe } from './probe.ts';
@@ -167,5 +167,5 @@ class Calls {
 
 /** An errno such as `EROFS`; the message would repeat the path. */
 function codeOf(cause: unknown): string {
-  return types.isNativeError(cause) && 'code' in cause ? String(cause.code) : String(cause);
+  return osErrorCode(cause) ?? String(cause);
 }

@@ -1,11 +1,12 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { asSidecarError, RequestRefused, type SidecarError } from '../../domain/errors.ts';
 import type { Log } from '../../domain/ports.ts';
-import type { Answer, RawRequest, Surface, Via } from '../../domain/request.ts';
+import type { Answer, CallerBinding, RawRequest, Surface } from '../../domain/request.ts';
 import { closeServer } from '../../http/close-server.ts';
+import { readBody } from '../../http/read-body.ts';
+import { type Head, isJson, isOwnHost, readHead } from '../../http/request-rules.ts';
 import { sendAnswer } from '../../http/send-answer.ts';
-import { HttpFront, type HttpLimits } from '../../http/strict-http-server.ts';
-import { type Head, isJson, isOwnHost, readHead } from './read-head.ts';
+import { type HttpLimits, strictHttpServer } from '../../http/strict-http-server.ts';
 import { evaluationPath, MethodNotAllowed, route, surfaceOf } from './routes.ts';
 
 export interface ListenerLimits extends HttpLimits {
@@ -27,17 +28,17 @@ export interface DecisionListenerOptions {
   readonly refuse: (error: SidecarError, surface: Surface) => Answer;
 }
 
-/** One way in, and who comes through it. */
-export interface Door {
-  readonly via: Via;
+/** An address or a socket to listen on, and the caller that it stands for. */
+export interface ListenerBinding {
+  readonly via: CallerBinding;
   /** Host is checked on TCP only: no page of another site can reach a Unix socket. */
   readonly kind: 'tcp' | 'socket';
   /** What the metadata document gives as this decision point's URL; asked once the port is known. */
   readonly origin: () => string;
 }
 
-/** A door with its server, not yet bound. */
-export interface Doorway {
+/** A server for one binding, not listening yet. */
+export interface BoundListener {
   readonly server: Server;
   /** No new connections; resolves when what is in flight has been answered, or decided if its caller has gone. */
   close(): Promise<void>;
@@ -50,44 +51,43 @@ const cutMs = 1_000;
 
 const loopbackHosts = ['127.0.0.1', 'localhost', '[::1]'];
 
-/** A door, and how many requests came through it whose bodies have not come whole. */
-interface Entrance {
-  readonly door: Door;
+/** A binding, and how many of its requests have bodies that are still being read. */
+interface BoundState {
+  readonly binding: ListenerBinding;
   reading: number;
 }
 
 /**
  * The decision routes, on `node:http` itself: Express about doubles what an answer costs (bench/floor.ts).
- * All doorways share one count of requests in flight. How long a body takes is its caller's to say, so those that are
- * read may fill no more than their doorway's even part of it: whoever dawdles leaves the other doorways theirs.
+ * All bindings share one count of requests in flight. A caller sets how long its body takes, so bodies being read fill
+ * at most their binding's even part of that count: a slow caller leaves the other bindings theirs.
  */
 export class DecisionListener {
   readonly #options: DecisionListenerOptions;
   readonly #ownHosts: ReadonlySet<string>;
-  readonly #front: HttpFront;
   #inFlight = 0;
-  #doorways = 0;
+  #bindings = 0;
   #stopping = false;
-  /** Made by a doorway that closes; kept until nothing is in flight. */
+  /** Made by a listener that closes; kept until nothing is in flight. */
   #settled: PromiseWithResolvers<void> | undefined;
 
   constructor(options: DecisionListenerOptions) {
     this.#options = options;
     this.#ownHosts = new Set([...loopbackHosts, ...options.ownHosts]);
-    this.#front = new HttpFront({
-      limits: options.limits,
-      refuse: (refused, target) => options.refuse(refused, surfaceOf(target ?? '')),
-    });
   }
 
   get inFlight(): number {
     return this.#inFlight;
   }
 
-  doorway(door: Door): Doorway {
-    this.#doorways += 1;
-    const entrance: Entrance = { door, reading: 0 };
-    const server = this.#front.server((request, response) => void this.#handle(request, response, entrance));
+  bind(binding: ListenerBinding): BoundListener {
+    this.#bindings += 1;
+    const state: BoundState = { binding, reading: 0 };
+    const server = strictHttpServer({
+      limits: this.#options.limits,
+      handle: (request, response) => void this.#handle(request, response, state),
+      refuse: (refused, target) => this.#options.refuse(refused, surfaceOf(target ?? '')),
+    });
     const cut = Promise.withResolvers<void>();
     return {
       server,
@@ -99,13 +99,15 @@ export class DecisionListener {
     };
   }
 
-  async #handle(request: IncomingMessage, response: ServerResponse, entrance: Entrance): Promise<void> {
+  async #handle(request: IncomingMessage, response: ServerResponse, state: BoundState): Promise<void> {
     const target = request.url ?? '';
     this.#inFlight += 1;
     let head: Head | undefined;
     try {
-      head = readHead(request.rawHeaders, this.#options.limits.headersCount);
-      const answer = await this.#answer(request, response, target, head, entrance);
+      const fields = readHead(request.rawHeaders, this.#options.limits.headersCount);
+      requireEchoable(fields.requestId);
+      head = fields;
+      const answer = await this.#answer(request, response, target, head, state);
       sendAnswer(response, answer, head.requestId, this.#stopping);
     } catch (cause) {
       const error = asSidecarError(cause);
@@ -130,37 +132,37 @@ export class DecisionListener {
     response: ServerResponse,
     target: string,
     head: Head,
-    entrance: Entrance,
+    state: BoundState,
   ): Promise<Answer> {
     const { limits } = this.#options;
-    const { door } = entrance;
+    const { binding } = state;
     if (this.#stopping) throw new RequestRefused('stopping', 503);
     if (this.#inFlight > limits.inFlight) throw new RequestRefused('overloaded', 503);
-    if (door.kind === 'tcp' && !isOwnHost(head.host, this.#ownHosts)) throw new RequestRefused('host_foreign', 403);
+    if (binding.kind === 'tcp' && !isOwnHost(head.host, this.#ownHosts)) throw new RequestRefused('host_foreign', 403);
     if (head.origin !== undefined) throw new RequestRefused('origin_foreign', 403);
     const found = route(request.method ?? '', target, this.#options.entrypoint);
     if (found.kind === 'metadata') {
-      return { status: 200, headers: { 'content-type': 'application/json' }, body: metadataOf(door.origin()) };
+      return { status: 200, headers: { 'content-type': 'application/json' }, body: metadataOf(binding.origin()) };
     }
     const opaWithoutBody = found.surface === 'opa' && head.contentType === undefined;
     if (!isJson(head.contentType) && !opaWithoutBody) throw new RequestRefused('content_type_unsupported', 400);
-    if (entrance.reading >= Math.max(1, Math.floor(limits.inFlight / this.#doorways))) {
+    if (state.reading >= Math.max(1, Math.floor(limits.inFlight / this.#bindings))) {
       throw new RequestRefused('overloaded', 503);
     }
     let body: Uint8Array;
-    entrance.reading += 1;
+    state.reading += 1;
     try {
-      body = await this.#front.readBody(request, response, head, limits.bodyBytes);
+      body = await readBody(request, response, head, limits.bodyBytes);
     } finally {
-      entrance.reading -= 1;
+      state.reading -= 1;
     }
     const { socket } = request;
     return this.#options.authorize({
       surface: found.surface,
       entrypoint: found.entrypoint,
       body,
-      via: door.via,
-      remote: door.kind === 'tcp' ? `${socket.remoteAddress}:${socket.remotePort}` : 'unix',
+      via: binding.via,
+      remote: binding.kind === 'tcp' ? `${socket.remoteAddress}:${socket.remotePort}` : 'unix',
       ...(head.requestId !== undefined && { requestId: head.requestId }),
     });
   }
@@ -172,6 +174,13 @@ export class DecisionListener {
     if (this.#inFlight === 0) return;
     this.#settled ??= Promise.withResolvers();
     await Promise.race([this.#settled.promise, cut]);
+  }
+}
+
+/** The id goes back in the answer's header, as it came. @throws RequestRefused `request_id_invalid` 400 */
+function requireEchoable(requestId: string | undefined): void {
+  if (requestId !== undefined && !/^[\x21-\x7e]{1,128}$/.test(requestId)) {
+    throw new RequestRefused('request_id_invalid', 400);
   }
 }
 

@@ -1,13 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import { Undecided } from '../../../src/domain/errors.ts';
-import type { AuthzRequest, Caller, Via } from '../../../src/domain/request.ts';
+import type { AuthzRequest, Caller, CallerBinding } from '../../../src/domain/request.ts';
 import { identifier, requireOwnSubject } from '../../../src/request/identify/identify.ts';
 
 const bot = 'spiffe://acme.example/agent/bot';
 const gateway = 'spiffe://acme.example/gateway';
 const identify = identifier({ relays: new Set([gateway]), deviceId: 'node-7' });
 
-function request(via: Via, change: Partial<AuthzRequest> = {}): AuthzRequest {
+function request(via: CallerBinding, change: Partial<AuthzRequest> = {}): AuthzRequest {
   return {
     surface: 'authzen',
     entrypoint: 'authz/decision',

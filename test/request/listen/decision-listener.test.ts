@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { listenOn, listenOnSocket } from '../../../src/http/bind.ts';
-import type { Doorway } from '../../../src/request/listen/decision-listener.ts';
+import type { BoundListener } from '../../../src/request/listen/decision-listener.ts';
 import { post } from '../../support/both-gates.ts';
 import { eventually } from '../../support/eventually.ts';
 import { RawConnection, request } from '../../support/raw-http.ts';
@@ -39,9 +39,9 @@ function hold(): () => void {
   };
 }
 
-describe('a doorway', () => {
+describe('a bound listener', () => {
   it('gives its own identity to whoever comes through it, whatever they say', async () => {
-    const other = bed.listener.doorway({
+    const other = bed.listener.bind({
       via: { method: 'socket', id: 'spiffe://acme.example/ci/job' },
       kind: 'socket',
       origin,
@@ -109,13 +109,13 @@ describe('a doorway', () => {
   });
 });
 
-describe('a doorway that closes', () => {
-  let doorway: Doorway;
+describe('a bound listener that closes', () => {
+  let bound: BoundListener;
   let port: number;
 
   beforeEach(async () => {
-    doorway = bed.listener.doorway({ via: bed.via, kind: 'tcp', origin });
-    port = await listenOn(doorway.server, '127.0.0.1', 0);
+    bound = bed.listener.bind({ via: bed.via, kind: 'tcp', origin });
+    port = await listenOn(bound.server, '127.0.0.1', 0);
   });
 
   it('answers what is in flight first, and ends its connection with that', async () => {
@@ -124,7 +124,7 @@ describe('a doorway that closes', () => {
     await connection.write(request(`POST ${path}`, [json], asked()));
     await eventually(() => bed.listener.inFlight === 1);
     let closed = false;
-    const closing = doorway.close().then(() => {
+    const closing = bound.close().then(() => {
       closed = true;
     });
     await eventually(() =>
@@ -147,7 +147,7 @@ describe('a doorway that closes', () => {
     const connection = await RawConnection.open({ port });
     await connection.write(request(`POST ${path}`, [json], asked()));
     await eventually(() => bed.listener.inFlight === 1);
-    const closing = doorway.close();
+    const closing = bound.close();
     await connection.write(request(`POST ${path}`, [json], asked()));
     await eventually(async () => (await bed.counted('postern_rejected_total', { why: 'stopping' })) === 1);
     release();
@@ -160,7 +160,7 @@ describe('a doorway that closes', () => {
     const idle = await RawConnection.open({ port });
     await idle.write(request(`POST ${path}`, [json], asked()));
     await idle.responses(1);
-    await doorway.close();
+    await bound.close();
     expect((await idle.end()).closed).toBe(true);
   });
 
@@ -170,7 +170,7 @@ describe('a doorway that closes', () => {
     await busy.responses(1);
     const written = busy.write(request(`POST ${path}`, [json], asked()));
     // To this moment nobody has read it: its connection looks idle.
-    const closing = doorway.close();
+    const closing = bound.close();
     await written;
     const { responses } = await busy.end();
     expect(responses.map(({ status }) => status)).toEqual([200, 503]);
@@ -184,8 +184,8 @@ describe('a doorway that closes', () => {
     const connection = await RawConnection.open({ port });
     await connection.write(request(`POST ${path}`, [json], asked()));
     await eventually(() => bed.listener.inFlight === 1);
-    const closing = doorway.close();
-    doorway.cut();
+    const closing = bound.close();
+    bound.cut();
     await closing;
     expect((await connection.end()).closed).toBe(true);
   });

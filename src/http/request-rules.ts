@@ -1,6 +1,7 @@
-import { RequestRefused } from '../../domain/errors.ts';
+import { isIPv4, isIPv6 } from 'node:net';
+import { RequestRefused } from '../domain/errors.ts';
 
-/** What the listener uses of a request's header fields; everything else is never looked at. */
+/** The header fields that listeners use; no other is read. */
 export interface Head {
   readonly host: string | undefined;
   readonly origin: string | undefined;
@@ -18,7 +19,7 @@ const lengths: ReadonlySet<number> = new Set([4, 6, 11, 12, 13, 14, 16]);
  * and stands twice is refused: two readers could take two different ones.
  *
  * @param raw names and values in turn, as `IncomingMessage.rawHeaders` has them
- * @throws RequestRefused `header_invalid` 400, 431 past `countMax`; `request_id_invalid` 400
+ * @throws RequestRefused `header_invalid` 400, 431 past `countMax`
  */
 export function readHead(raw: readonly string[], countMax: number): Head {
   if (raw.length > countMax * 2) throw new RequestRefused('header_invalid', 431, `more than ${countMax} header fields`);
@@ -62,9 +63,6 @@ export function readHead(raw: readonly string[], countMax: number): Head {
       default:
     }
   }
-  if (requestId !== undefined && !/^[\x21-\x7e]{1,128}$/.test(requestId)) {
-    throw new RequestRefused('request_id_invalid', 400);
-  }
   return { host, origin, contentType, contentLength, contentEncoding, requestId };
 }
 
@@ -73,20 +71,34 @@ function once(before: string | undefined, value: string, name: string): string {
   return value;
 }
 
+const json = /^application\/json\s*(;\s*charset="?utf-8"?\s*)?$/i;
+const envelope = /^application\/vnd\.(in-toto|dsse\.envelope\.v1)\+json\s*(;\s*charset="?utf-8"?\s*)?$/i;
+
 /** `application/json`, alone or in UTF-8: RFC 8259 section 11 knows no other. */
 export function isJson(contentType: string | undefined): boolean {
-  return (
-    contentType === 'application/json' || /^application\/json\s*(;\s*charset="?utf-8"?\s*)?$/i.test(contentType ?? '')
-  );
+  return contentType === 'application/json' || json.test(contentType ?? '');
+}
+
+/** JSON, or one of the names that DSSE and in-toto give an envelope. */
+export function isJsonOrEnvelope(contentType: string | undefined): boolean {
+  return isJson(contentType) || envelope.test(contentType ?? '');
 }
 
 /**
  * Whether a Host field names this machine, with any port or none: a page of `evil.example` that resolves to 127.0.0.1
- * must not (DNS rebinding).
+ * must not (DNS rebinding). A request without the field is HTTP/1.0, which has none.
+ *
+ * @param ownHosts in lower case, IPv6 addresses in brackets
  */
 export function isOwnHost(host: string | undefined, ownHosts: ReadonlySet<string>): boolean {
-  if (host === undefined) return true; // HTTP/1.0
+  if (host === undefined) return true;
   const colon = host.indexOf(':', host.startsWith('[') ? host.indexOf(']') : 0);
   const name = colon < 0 ? host : host.slice(0, colon);
   return ownHosts.has(name.toLowerCase()) && (colon < 0 || /^:\d{0,5}$/.test(host.slice(colon)));
+}
+
+/** Whether a Host field is an IP address or `localhost`: a name that DNS could rebind is neither. */
+export function isAddressOrLocalhost(host: string | undefined): boolean {
+  const [, bracketed, plain = ''] = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:]+))(?::\d{1,5})?$/.exec(host ?? '') ?? [];
+  return bracketed === undefined ? plain.toLowerCase() === 'localhost' || isIPv4(plain) : isIPv6(bracketed);
 }

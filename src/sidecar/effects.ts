@@ -1,0 +1,14 @@
+import type { Clock } from '../domain/time.ts';
+import type { OperationalLog } from '../telemetry/log.ts';
+
+/** What a sidecar needs of the world; `main.ts` hands in the process's own, tests theirs. */
+export interface Effects {
+  readonly clock: Clock;
+  /** An id that was never given before and cannot be guessed. */
+  readonly newId: () => string;
+  /** Processor time of the thread that decides. */
+  readonly threadCpuMs: () => number;
+  readonly log: OperationalLog;
+  readonly version: string;
+  readonly nodeVersion: string;
+}

@@ -1,0 +1,22 @@
+import type { Config } from '../config/schema.ts';
+import { Asker } from '../outbound/asker.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { allowedOutside } from './limits.ts';
+
+/** @returns undefined where configuration lets policies call no server */
+export function openOutbound({ decision: { builtins } }: Config, metrics: Metrics): Asker | undefined {
+  if (allowedOutside(builtins).length === 0) return undefined;
+  const { http_send: http, lookup_ip_addr: lookup, calls, wait_ms: waitMs, in_flight: inFlightMax } = builtins;
+  return new Asker({
+    http: http && {
+      origins: new Set(http.origins),
+      timeoutMs: http.timeout_ms,
+      responseBytes: http.response_bytes,
+    },
+    lookup: lookup && { names: new Set(lookup.names), timeoutMs: lookup.timeout_ms },
+    questionsMax: calls,
+    waitMs,
+    inFlightMax,
+    asked: (builtin, result) => metrics.outsideAsked(builtin, result),
+  });
+}
