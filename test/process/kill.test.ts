@@ -1,10 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually } from '../support/eventually.ts';
+import { rounds as roundsOf } from '../support/soak.ts';
 import { asking, type Client, evaluation, type Reply, report } from './client.ts';
 import { milliseconds } from './load.ts';
 import { Place, type SidecarProcess } from './sidecar-process.ts';
 
-const rounds = 50;
+const rounds = roundsOf(12, 50);
 
 let place: Place;
 beforeAll(async () => {
@@ -39,6 +41,12 @@ class Witness {
   /** Of each device: the number that was acknowledged last, and the one that was sent last. */
   readonly signals = new Map<string, { sure: number; sent: number }>();
   readonly acknowledged = { signals: 0, grants: 0, revocations: 0, permits: 0, refusals: 0 };
+
+  /** Of what changed something; a refusal is to be had without end. */
+  get changes(): number {
+    const { signals, grants, revocations, permits } = this.acknowledged;
+    return signals + grants + revocations + permits;
+  }
   #count = 0;
   #over = false;
 
@@ -172,7 +180,7 @@ function said(reply: Reply, status: number): string {
 }
 
 describe('X02 kill -9 at any moment', () => {
-  it('X02 a restart knows signals, grants and uses as they were acknowledged, and gives no use twice, in 50 rounds', async () => {
+  it('X02 a restart knows signals, grants and uses as they were acknowledged, and gives no use twice', async () => {
     const witness = new Witness();
     const readyMs: number[] = [];
     for (let round = 0; round <= rounds; round += 1) {
@@ -182,17 +190,19 @@ describe('X02 kill -9 at any moment', () => {
       await witness.compare(sidecar);
       if (round === rounds) break;
       const working = witness.work(sidecar, `spiffe://acme.example/ci/${round}`);
-      await pause(20 + ((round * 37) % 180));
+      // By what was done and not by a time, which is much on a fast disk and nothing on a busy machine.
+      const enough = witness.changes + 10 + ((round * 37) % 60);
+      await eventually(() => witness.changes >= enough, 60_000);
       await sidecar.kill();
       await working;
     }
     const { acknowledged } = witness;
-    // Or the test has shown nothing; a machine that is busy with other things gets less far between two kills.
+    // Or the test has shown nothing.
     expect(acknowledged.signals).toBeGreaterThan(rounds / 2);
     expect(acknowledged.grants).toBeGreaterThan(rounds / 4);
     expect(acknowledged.revocations).toBeGreaterThan(0);
     expect(acknowledged.permits).toBeGreaterThan(rounds / 4);
-    expect(acknowledged.refusals).toBeGreaterThan(rounds / 4);
+    expect(acknowledged.refusals).toBeGreaterThan(0);
     console.log(
       `X02: ${rounds} rounds, ${JSON.stringify(acknowledged)}; ready again after ${milliseconds(median(readyMs))}, at most ${milliseconds(Math.max(...readyMs))}`,
     );

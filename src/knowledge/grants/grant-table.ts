@@ -28,6 +28,7 @@ export interface GrantTableOptions {
   readonly grantsMax: number;
 }
 
+/** Of one subject. At the cap a new request takes the place of the oldest that is over; none over: it is refused. */
 const perSubjectMax = 1000;
 /** What a policy is shown at most; an approval past it is refused, so that none is hidden. */
 const activeMax = 100;
@@ -37,6 +38,7 @@ const keptWhenOverMs = 24 * 60 * 60 * 1000;
 const markLagMs = 60_000;
 const markKey = recordKey('clock', []);
 const none: readonly Grant[] = [];
+const overStandings: ReadonlySet<GrantStanding> = new Set(['revoked', 'spent', 'expired', 'lapsed']);
 
 /** Just-in-time rights, their approvals and their uses. Taking the last use is atomic: two requests never both have it. */
 export class GrantTable implements GrantReader, GrantSpender, GrantKeeper {
@@ -50,6 +52,8 @@ export class GrantTable implements GrantReader, GrantSpender, GrantKeeper {
   readonly #revoking = new Set<string>();
   /** All of them, in order of request. */
   #ordered = new Map<string, Grant>();
+  /** Ids by subject, in order of request. */
+  readonly #idsOf = new Map<string, Set<string>>();
   #store: DurableStore | undefined;
   #steady: SteadyClock;
   /** No live grant ends before this, and none is to be dropped before that. */
@@ -84,6 +88,8 @@ export class GrantTable implements GrantReader, GrantSpender, GrantKeeper {
       ([, a], [, b]) => a.requestedAt - b.requestedAt || (a.id < b.id ? -1 : 1),
     );
     this.#ordered = new Map(byRequest);
+    this.#idsOf.clear();
+    for (const grant of this.#ordered.values()) this.#remember(grant);
   }
 
   activeOf(subject: string, now: EpochMs): readonly Grant[] {
@@ -129,11 +135,15 @@ export class GrantTable implements GrantReader, GrantSpender, GrantKeeper {
     checkGrantRequest(asked, this.#options.clock.now());
     return this.#durable().transact((tx) => {
       const { grantsMax, newId, clock } = this.#options;
-      if (this.collection.sizeIn(tx) >= grantsMax) {
-        throw new ControlRefused('store_full', 429, `${grantsMax} grants are kept already`);
-      }
       if (this.collection.countIn(tx, ofSubject(asked.subject)) >= perSubjectMax) {
-        throw new ControlRefused('store_full', 429, `${perSubjectMax} grants of this subject are kept already`);
+        const over = this.#oldestOver(tx, asked.subject);
+        if (over === undefined) {
+          throw new ControlRefused('store_full', 429, `${perSubjectMax} grants of this subject are open already`);
+        }
+        this.collection.removeIn(tx, keyOf(over));
+      }
+      if (this.collection.sizeIn(tx) >= grantsMax) {
+        throw new ControlRefused('store_full', 429, `${grantsMax} grants are stored already`);
       }
       const requestedAt = this.#steady.now(clock.now());
       return this.#set(tx, { ...asked, id: newId(), state: 'requested', requestedAt, uses: 0 });
@@ -272,6 +282,17 @@ export class GrantTable implements GrantReader, GrantSpender, GrantKeeper {
     return grant;
   }
 
+  /** The id of the subject's first requested grant that can never be used again, revoked, spent, expired or lapsed. */
+  #oldestOver(tx: Transaction, subject: string): string | undefined {
+    for (const id of this.#idsOf.get(subject) ?? []) {
+      const grant = this.collection.getIn(tx, keyOf(id));
+      // A revocation on its way to the disk still has to find its grant.
+      if (grant === undefined || this.#revoking.has(id)) continue;
+      if (overStandings.has(this.#standing(grant).standing)) return id;
+    }
+    return undefined;
+  }
+
   #set(tx: Transaction, grant: Grant): StandingGrant {
     this.collection.setIn(tx, keyOf(grant.id), grant);
     this.#mark(tx);
@@ -294,15 +315,29 @@ export class GrantTable implements GrantReader, GrantSpender, GrantKeeper {
       const grants = this.#live.get(before.subject);
       grants?.delete(before.id);
       if (grants?.size === 0) this.#live.delete(before.subject);
-      if (after === undefined) this.#ordered.delete(before.id);
+      if (after === undefined) this.#forget(before);
     }
     if (after === undefined) return;
-    this.#ordered.set(after.id, after);
+    this.#remember(after);
     this.#nextDrop = Math.min(this.#nextDrop, dropAt(after));
     if (!isLive(after)) return;
     this.#nextEnd = Math.min(this.#nextEnd, after.expiresAt ?? 0);
     const grants = this.#live.get(after.subject) ?? new Map<string, Grant>();
     this.#live.set(after.subject, grants.set(after.id, after));
+  }
+
+  #remember(grant: Grant): void {
+    const { id, subject } = grant;
+    this.#ordered.set(id, grant);
+    const ids = this.#idsOf.get(subject) ?? new Set<string>();
+    this.#idsOf.set(subject, ids.add(id));
+  }
+
+  #forget({ id, subject }: Grant): void {
+    this.#ordered.delete(id);
+    const ids = this.#idsOf.get(subject);
+    ids?.delete(id);
+    if (ids?.size === 0) this.#idsOf.delete(subject);
   }
 
   #reschedule(steady: EpochMs): void {

@@ -520,6 +520,37 @@ describe('the caps on grants', () => {
     expect(grants.activeCount()).toBe(100);
   });
 
+  it('count what can still be used: the oldest that is over makes way for a new request of its subject', async () => {
+    const stores = await testStores();
+    const { grants } = stores;
+    const other = (await grants.request(asked({ subject: 'other' }))).grant.id;
+    await grants.revoke(other, 'ann');
+    const [spent, open, revoked, expired] = [
+      await granted(stores),
+      await granted(stores, { ttlMs: 3 * hour, maxUses: 9 }),
+      await granted(stores),
+      await granted(stores, { ttlMs: second }),
+    ];
+    await expect(spend(stores, spent)).resolves.toBe(true);
+    await grants.revoke(revoked, 'ann');
+    stores.clock.advance(second);
+    while (grants.count < 1001) await Promise.all(Array.from({ length: 249 }, () => grants.request(asked())));
+    // Two requests of one batch never take the place of the same grant.
+    const more = await Promise.all([grants.request(asked()), grants.request(asked())]);
+    const known = () => [spent, open, revoked, expired, other].map((id) => grants.get(id)?.standing);
+    expect(known()).toEqual([undefined, 'active', undefined, 'expired', 'revoked']);
+    await grants.request(asked());
+    expect(known()).toEqual([undefined, 'active', undefined, undefined, 'revoked']);
+    await expect(grants.request(asked())).rejects.toMatchObject({ code: 'store_full', status: 429 });
+    expect(grants.count).toBe(1001);
+    // So after a restart too, and a request that was not approved in time makes way like any that is over.
+    const again = await stores.restart();
+    await expect(again.grants.request(asked())).rejects.toMatchObject({ code: 'store_full' });
+    again.clock.advance(day);
+    await expect(again.grants.request(asked())).resolves.toMatchObject({ standing: 'requested' });
+    expect(again.grants.get(more[0]?.grant.id ?? '')?.standing).toBe('lapsed');
+  });
+
   it('G09 make room a day after a grant is over, never sooner, and never of one in use', async () => {
     const stores = await testStores();
     const [lasting, short, revoked] = [

@@ -41,7 +41,8 @@ const found = {
 };
 said(JSON.stringify(found));
 
-const subject = 'ci';
+// A subject for each writer: one that goes far would else come to the cap of a subject's grants.
+const subject = `ci-${first}`;
 const attempt = { subject, action: 'deploy', resource: { type: 'environment', id: 'prod' } };
 
 async function round(n: number): Promise<void> {

@@ -362,10 +362,9 @@ describe('events that come faster than they are looked through', () => {
     for (let count = 0; count < 500; count += 1) events.append('{}\n', slowly);
     await eventually(() => written.length > 0);
     expect(events.pendingBytes).toBeGreaterThan(0);
-    const beganMs = performance.now();
     await events.close();
-    // Looked through, the rest would have taken 1.4 s.
-    expect(performance.now() - beganMs).toBeLessThan(1_000);
+    // Looking through the rest would have taken 1.4 s.
+    expect(dropped).toBeGreaterThan(100);
     const kept = written.reduce((sum, count) => sum + count, 0);
     expect(await text()).toBe('{}\n'.repeat(kept));
     expect(kept + dropped).toBe(500);
