@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { BundleSlot } from '../src/bundle/serving/bundle-slot.ts';
 import { packed } from '../src/bundle/sources/pack-files.ts';
 import { epochMs } from '../src/domain/time.ts';
+import { realTimers } from '../src/system/real-timers.ts';
 import { wasm } from './support/bare-evaluation.ts';
 
 const [megabytes = 11, swaps = 10] = process.argv.slice(2).map(Number);
@@ -64,6 +65,7 @@ const slot = new BundleSlot({
     threadCpuMs: mainCpuMs,
   },
   clock: { now: () => epochMs(Date.now()), monotonicMs: () => performance.now() },
+  timers: realTimers,
   log: { debug: () => undefined, info: () => undefined, warn: console.warn, error: console.error },
   activated: () => undefined,
   refused: () => undefined,

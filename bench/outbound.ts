@@ -11,6 +11,7 @@ import { Asker } from '../src/outbound/asker.ts';
 import { evaluate } from '../src/request/evaluate/evaluate.ts';
 import type { Nondeterminism } from '../src/request/evaluate/nondeterminism.ts';
 import { PolicyModule } from '../src/request/evaluate/policy-module.ts';
+import { realTimers } from '../src/system/real-timers.ts';
 import { compilePolicy } from '../test/support/compile-policy.ts';
 import { patientLimits } from '../test/support/patient-limits.ts';
 
@@ -37,6 +38,7 @@ const asker = new Asker({
   lookup: undefined,
   questionsMax: 4,
   waitMs: 20_000,
+  timers: realTimers,
   inFlightMax: 32,
   asked: () => undefined,
 });

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { buffer } from 'node:stream/consumers';
@@ -18,6 +18,7 @@ import { printVersion, version } from './cli/version.ts';
 import { asSidecarError } from './domain/errors.ts';
 import { type Clock, epochMs } from './domain/time.ts';
 import { type Sidecar, startSidecar } from './sidecar/sidecar.ts';
+import { realTimers } from './system/real-timers.ts';
 import { lineSink, unblockedOutput } from './telemetry/line-sink.ts';
 import { createLog } from './telemetry/log.ts';
 
@@ -98,7 +99,9 @@ async function serve(args: readonly string[]): Promise<number> {
   log.info('starting', { config: path, version, node: process.version });
   const started: Promise<Sidecar | undefined> = startSidecar(config, {
     clock,
+    timers: realTimers,
     newId: randomUUID,
+    random: () => randomInt(2 ** 32) / 2 ** 32,
     threadCpuMs,
     log,
     version,

@@ -1,4 +1,4 @@
-import { createPublicKey, type KeyObject, randomInt } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config/schema.ts';
@@ -7,7 +7,7 @@ import { type Decision, effectOf } from '../domain/decision.ts';
 import { asSidecarError, ConfigRefused } from '../domain/errors.ts';
 import type { Log } from '../domain/ports.ts';
 import type { Outcome, Seen } from '../domain/seen.ts';
-import type { Clock, EpochMs } from '../domain/time.ts';
+import type { Clock, EpochMs, Timers } from '../domain/time.ts';
 import { decide } from '../request/decide/decide.ts';
 import type { PolicyLimits } from '../request/evaluate/policy-module.ts';
 import { archiveLimits } from './reading/read-archive.ts';
@@ -22,7 +22,7 @@ import type { HttpAccess } from './sources/bundle-exchange.ts';
 import { FileSource } from './sources/file-source.ts';
 import { FolderSource } from './sources/folder-source.ts';
 import { HttpSource } from './sources/http-source.ts';
-import { type BundleSource, realTimers } from './sources/source.ts';
+import type { BundleSource } from './sources/source.ts';
 
 type BundleConfig = Config['bundle'];
 type OriginConfig = Pick<BundleConfig, 'file' | 'directory' | 'http' | 'signing' | 'rollback'> & {
@@ -35,6 +35,9 @@ export interface BundlesNeeds {
   readonly entrypoint: string;
   readonly policyLimits: PolicyLimits;
   readonly clock: Clock;
+  readonly timers: Timers;
+  /** From 0 to below 1, for jitter and samples. */
+  readonly random: () => number;
   readonly log: Log;
   /** As the status API names this sidecar. */
   readonly labels: Readonly<Record<string, string>>;
@@ -68,7 +71,7 @@ const archiveBytesMax = 536_870_912;
  * @throws ConfigRefused for a key that cannot be used
  */
 export async function openBundles(config: BundleConfig, needs: BundlesNeeds): Promise<Bundles> {
-  const feeds = new Feeds(config, needs.clock);
+  const feeds = new Feeds(config, needs);
   const report: { status?: StatusReport } = {};
   const slot = new BundleSlot({
     ...(await feeds.feed('bundle', config)),
@@ -125,8 +128,8 @@ async function openShadow(
     judge: (outcome, { entrypoint, isMasked }, revision) => judged(outcome, entrypoint, revision, isMasked || masks),
     flipped: needs.flipped,
     compared: needs.compared,
-    timers: realTimers,
-    random,
+    timers: needs.timers,
+    random: needs.random,
     log: needs.log,
   });
   const slot: BundleSlot = new BundleSlot({
@@ -161,7 +164,7 @@ function judged(outcome: Outcome, entrypoint: string, revision: BundleRevision, 
   return { effect, explanation: isMasked ? reasons.map(({ code }) => ({ code })) : reasons };
 }
 
-function common({ prepare_s: prepareS }: BundleConfig, { entrypoint, policyLimits, clock, log }: BundlesNeeds) {
+function common({ prepare_s: prepareS }: BundleConfig, { entrypoint, policyLimits, clock, timers, log }: BundlesNeeds) {
   return {
     entrypoint,
     fileBytesMax: archiveBytesMax,
@@ -169,6 +172,7 @@ function common({ prepare_s: prepareS }: BundleConfig, { entrypoint, policyLimit
     policyLimits,
     prepareMs: prepareS * 1_000,
     clock,
+    timers,
     log,
   };
 }
@@ -177,7 +181,7 @@ function openStatusReport(
   status: NonNullable<BundleConfig['status']>,
   statuses: Bundles['statuses'],
   slot: BundleSlot,
-  { clock, labels, log }: BundlesNeeds,
+  { clock, timers, random, labels, log }: BundlesNeeds,
 ): StatusReport {
   return new StatusReport({
     url: new URL(status.url),
@@ -186,7 +190,7 @@ function openStatusReport(
     labels,
     statuses: () => statuses(clock.now()),
     isReady: () => slot.isReady(clock.now()),
-    timers: realTimers,
+    timers,
     random,
     log,
   });
@@ -195,11 +199,11 @@ function openStatusReport(
 /** Makes feeds of what the configuration says of bundles. */
 class Feeds {
   readonly #keep: string | undefined;
-  readonly #clock: Clock;
+  readonly #effects: Pick<BundlesNeeds, 'clock' | 'timers' | 'random'>;
 
-  constructor({ keep }: BundleConfig, clock: Clock) {
+  constructor({ keep }: BundleConfig, effects: Pick<BundlesNeeds, 'clock' | 'timers' | 'random'>) {
     this.#keep = keep;
-    this.#clock = clock;
+    this.#effects = effects;
   }
 
   /** @param at where in the configuration it stands, for messages */
@@ -218,7 +222,7 @@ class Feeds {
   }
 
   #source({ file, directory, http }: OriginConfig): BundleSource {
-    const clock = this.#clock;
+    const { clock, timers, random } = this.#effects;
     const bytesMax = archiveBytesMax;
     if (http !== undefined) {
       return new HttpSource({
@@ -229,7 +233,7 @@ class Feeds {
         maxDelayMs: http.max_delay_s * 1_000,
         longPollMs: http.long_poll_s === undefined ? undefined : http.long_poll_s * 1_000,
         clock,
-        timers: realTimers,
+        timers,
         random,
       });
     }
@@ -280,9 +284,4 @@ async function readKey(file: string): Promise<KeyObject | string> {
   } catch {
     return 'cannot be read as a PEM public key';
   }
-}
-
-/** For jitter and samples, which nobody gains by foreseeing. */
-function random(): number {
-  return randomInt(2 ** 32) / 2 ** 32;
 }

@@ -10,6 +10,26 @@ export interface Clock {
   monotonicMs(): number;
 }
 
+/** Timers that a test can hold still. */
+export interface Timers {
+  /** @returns what cancels it */
+  after(ms: number, run: () => void): () => void;
+}
+
+/**
+ * Runs something again and again, the first time after `ms`.
+ *
+ * @returns what ends it
+ */
+export function every(timers: Timers, ms: number, run: () => void): () => void {
+  let cancel = timers.after(ms, again);
+  function again(): void {
+    cancel = timers.after(ms, again);
+    run();
+  }
+  return () => cancel();
+}
+
 export function epochMs(value: number): EpochMs {
   return value as EpochMs;
 }

@@ -1,7 +1,7 @@
 import { ControlRefused } from '../domain/errors.ts';
 import type { Log } from '../domain/ports.ts';
 import type { AboutKind } from '../domain/signal.ts';
-import { type Clock, rfc3339Of } from '../domain/time.ts';
+import { type Clock, rfc3339Of, type Timers } from '../domain/time.ts';
 import { AttestationTable } from './attestations/attestation-table.ts';
 import type { VerifyOptions } from './attestations/verify-attestation.ts';
 import { GrantTable } from './grants/grant-table.ts';
@@ -27,6 +27,7 @@ export interface StoresOptions {
   readonly caps: StoreCaps;
   readonly attestations: VerifyOptions;
   readonly clock: Clock;
+  readonly timers: Timers;
   readonly log: Log;
   /** An id that was never given before and cannot be guessed. */
   newId(): string;
@@ -108,7 +109,7 @@ export async function openStores(options: StoresOptions): Promise<Stores> {
 
 /** As `openStores`, on records that lie wherever the backing keeps them. */
 export async function openStoresOn(open: OpenBacking, options: Omit<StoresOptions, 'directory'>): Promise<Stores> {
-  const { caps, clock, log } = options;
+  const { caps, clock, timers, log } = options;
   const doubt = new Doubt();
   const signals = new SignalTable({
     doubt,
@@ -124,7 +125,7 @@ export async function openStoresOn(open: OpenBacking, options: Omit<StoresOption
     onAttestation: options.onAttestation,
   });
   const kept = [doubt.collection, signals.collection, grants.collection, grants.marks, attestations.collection];
-  const { store, found } = await DurableStore.open({ open, kept, bytesMax, waitMs, clock, log });
+  const { store, found } = await DurableStore.open({ open, kept, bytesMax, waitMs, clock, timers, log });
   for (const table of [signals, grants, attestations]) table.keepIn(store);
   if (found.unreadable.length > 0) log.error('records of the store are unreadable', { count: found.unreadable.length });
   try {

@@ -1,5 +1,6 @@
 import { Undecided } from '../domain/errors.ts';
 import type { Conversation, Outside, OutsideBuiltin, Question, Reply } from '../domain/outside.ts';
+import type { Timers } from '../domain/time.ts';
 import { exchange, type HttpRules } from './http-exchange.ts';
 import { Names, type Resolve } from './names.ts';
 
@@ -13,6 +14,7 @@ export interface AskerOptions {
   readonly waitMs: number;
   /** Decisions that wait at one time. */
   readonly inFlightMax: number;
+  readonly timers: Timers;
   readonly resolve?: Resolve;
   readonly asked: (builtin: OutsideBuiltin, result: 'answered' | 'failed' | 'refused') => void;
 }
@@ -38,16 +40,16 @@ export class Asker implements Outside {
   }
 
   begin(): Conversation {
-    const { inFlightMax, questionsMax, waitMs } = this.#options;
+    const { inFlightMax, questionsMax, waitMs, timers } = this.#options;
     if (this.#isCut) throw stopped();
     // Never a queue: who waits in one waits for others' servers.
     if (this.#waiting.size >= inFlightMax)
       throw new Undecided('outside_unavailable', `${inFlightMax} decisions wait for somebody outside already`);
     const over = new AbortController();
     this.#waiting.add(over);
-    const timer = setTimeout(() => {
+    const cancel = timers.after(waitMs, () => {
       over.abort(new Undecided('outside_unavailable', `the decision waited ${waitMs} ms for somebody outside`));
-    }, waitMs);
+    });
     let asked = 0;
     return {
       ask: async (question) => {
@@ -58,7 +60,7 @@ export class Asker implements Outside {
         return this.#ask(question, over.signal);
       },
       end: () => {
-        clearTimeout(timer);
+        cancel();
         this.#waiting.delete(over);
       },
     };
@@ -87,7 +89,7 @@ export class Asker implements Outside {
   async #within(ms: number, over: AbortSignal, work: (signal: AbortSignal) => Promise<Reply>): Promise<Reply> {
     const late = new AbortController();
     const end = (): void => late.abort(over.reason);
-    const timer = setTimeout(end, ms);
+    const cancel = this.#options.timers.after(ms, end);
     over.addEventListener('abort', end, { once: true });
     try {
       return await work(late.signal);
@@ -96,7 +98,7 @@ export class Asker implements Outside {
       if (!late.signal.aborted) throw cause;
       return { kind: 'failed', why: 'network', message: `no whole answer within ${ms} ms` };
     } finally {
-      clearTimeout(timer);
+      cancel();
       over.removeEventListener('abort', end);
     }
   }

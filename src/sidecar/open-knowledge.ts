@@ -30,6 +30,7 @@ export async function startHostSource(
     },
     signals: stores.signals,
     clock: effects.clock,
+    timers: effects.timers,
     log: effects.log,
   });
   opened.push(() => source.stop());
@@ -41,7 +42,7 @@ export async function openKnowledge(
   effects: Effects,
   metrics: Metrics,
 ): Promise<Stores> {
-  const { clock, log, newId } = effects;
+  const { clock, timers, log, newId } = effects;
   return openStores({
     directory: store.directory,
     caps: store.caps,
@@ -52,6 +53,7 @@ export async function openKnowledge(
       parseJson: (text) => parseJsonRounding(text, jsonLimits),
     },
     clock,
+    timers,
     log,
     newId,
     onSignal: (source, kind, result) => metrics.signalReceived(source, kind, result),

@@ -5,6 +5,7 @@ import type { Probes } from '../control/probes.ts';
 import { problemOf } from '../control/problem.ts';
 import { Tokens } from '../control/tokens.ts';
 import type { CallerBinding } from '../domain/request.ts';
+import type { Timers } from '../domain/time.ts';
 import { listenOn, listenOnSocket } from '../http/bind.ts';
 import { closeServer } from '../http/close-server.ts';
 import { strictHttpServer } from '../http/strict-http-server.ts';
@@ -27,11 +28,13 @@ interface Listener {
 export class Listeners {
   readonly #listeners: Listener[] = [];
   readonly #outbound: Pick<Asker, 'cut'> | undefined;
-  #cut: NodeJS.Timeout | undefined;
+  readonly #timers: Timers;
+  #cancelCut: () => void = () => undefined;
 
   /** @param outbound the calls that decisions wait for; once their callers are cut off, they end too */
-  constructor(outbound: Pick<Asker, 'cut'> | undefined) {
+  constructor(outbound: Pick<Asker, 'cut'> | undefined, timers: Timers) {
     this.#outbound = outbound;
+    this.#timers = timers;
   }
 
   push(listener: Listener): void {
@@ -40,16 +43,16 @@ export class Listeners {
 
   async close(): Promise<void> {
     await Promise.all(this.#listeners.map((listener) => listener.close()));
-    clearTimeout(this.#cut);
+    this.#cancelCut();
   }
 
   /** Answers that take longer than this are not waited for; the last call counts. */
   cutAfter(graceMs: number): void {
-    clearTimeout(this.#cut);
-    this.#cut = setTimeout(() => {
+    this.#cancelCut();
+    this.#cancelCut = this.#timers.after(graceMs, () => {
       this.#outbound?.cut();
       for (const listener of this.#listeners) listener.cut();
-    }, graceMs).unref();
+    });
   }
 }
 

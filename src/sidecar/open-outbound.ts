@@ -1,10 +1,15 @@
 import type { Config } from '../config/schema.ts';
 import { Asker } from '../outbound/asker.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { Effects } from './effects.ts';
 import { allowedOutside } from './limits.ts';
 
 /** @returns undefined where configuration lets policies call no server */
-export function openOutbound({ decision: { builtins } }: Config, metrics: Metrics): Asker | undefined {
+export function openOutbound(
+  { decision: { builtins } }: Config,
+  { timers }: Effects,
+  metrics: Metrics,
+): Asker | undefined {
   if (allowedOutside(builtins).length === 0) return undefined;
   const { http_send: http, lookup_ip_addr: lookup, calls, wait_ms: waitMs, in_flight: inFlightMax } = builtins;
   return new Asker({
@@ -17,6 +22,7 @@ export function openOutbound({ decision: { builtins } }: Config, metrics: Metric
     questionsMax: calls,
     waitMs,
     inFlightMax,
+    timers,
     asked: (builtin, result) => metrics.outsideAsked(builtin, result),
   });
 }

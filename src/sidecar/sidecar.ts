@@ -3,6 +3,7 @@ import type { Config } from '../config/schema.ts';
 import { Probes } from '../control/probes.ts';
 import { RequestRefused, type SidecarError } from '../domain/errors.ts';
 import type { Answer, Surface } from '../domain/request.ts';
+import { every } from '../domain/time.ts';
 import { authorize, type Parts } from '../request/authorize.ts';
 import { enricher } from '../request/enrich/enrich.ts';
 import { identifier } from '../request/identify/identify.ts';
@@ -53,7 +54,7 @@ export async function startSidecar(config: Config, effects: Effects): Promise<Si
 }
 
 async function start(config: Config, effects: Effects, opened: CloseStack): Promise<Sidecar> {
-  const { clock, log, newId } = effects;
+  const { clock, timers, random, log, newId } = effects;
   const metrics = new Metrics({ version: effects.version, node: effects.nodeVersion });
   const stores = await openKnowledge(config, effects, metrics);
   opened.push(() => stores.close());
@@ -69,6 +70,8 @@ async function start(config: Config, effects: Effects, opened: CloseStack): Prom
     entrypoint: config.decision.entrypoint,
     policyLimits: policyLimits(config, effects),
     clock,
+    timers,
+    random,
     log,
     labels: { ...about.labels, id: about.id, version: effects.version },
     activated: (catalogue) => {
@@ -90,14 +93,14 @@ async function start(config: Config, effects: Effects, opened: CloseStack): Prom
 
   const readiness = (): readonly string[] => notReady(bundle, stores, decisionLog, clock);
   const tellReadiness = readinessTeller(readiness, log);
-  const upkeep = setInterval(() => {
+  const endUpkeep = every(timers, upkeepMs, () => {
     void stores.tick();
     decisionLog.look();
     tellReadiness();
-  }, upkeepMs);
-  opened.push(async () => clearInterval(upkeep));
+  });
+  opened.push(async () => endUpkeep());
 
-  const outbound = openOutbound(config, metrics);
+  const outbound = openOutbound(config, effects, metrics);
   const parts: Parts = {
     clock,
     newDecisionId: newId,
@@ -150,7 +153,7 @@ async function start(config: Config, effects: Effects, opened: CloseStack): Prom
     outsideWaiting: () => outbound?.inFlight ?? 0,
     logLinesDropped: () => log.dropped(),
   });
-  const listeners = new Listeners(outbound);
+  const listeners = new Listeners(outbound, timers);
   opened.push(() => listeners.close());
   const probes = new Probes({
     notReady: readiness,

@@ -1,4 +1,4 @@
-import type { Timers } from '../../src/bundle/sources/source.ts';
+import type { Timers } from '../../src/domain/time.ts';
 
 /** Timers that go off when the test says that time has passed. */
 export class HeldTimers implements Timers {

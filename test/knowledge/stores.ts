@@ -2,6 +2,7 @@ import type { Log } from '../../src/domain/ports.ts';
 import type { AboutKind, Signal } from '../../src/domain/signal.ts';
 import { type EpochMs, epochMs } from '../../src/domain/time.ts';
 import { openStoresOn, type Stores, type StoresOptions } from '../../src/knowledge/open-stores.ts';
+import { realTimers } from '../../src/system/real-timers.ts';
 import { FakeClock } from '../fakes/clock.ts';
 import { MemoryDisk } from '../fakes/memory-disk.ts';
 
@@ -29,6 +30,7 @@ export function options(
     caps: { devices: 100, subjects: 100, sessions: 100, workloads: 100, grants: 2000, attestations: 100 },
     attestations: { keys: [], parseJson: (text) => JSON.parse(new TextDecoder().decode(text)) },
     clock,
+    timers: realTimers,
     log,
     newId: () => {
       ids += 1;

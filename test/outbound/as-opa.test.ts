@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Asker } from '../../src/outbound/asker.ts';
+import { realTimers } from '../../src/system/real-timers.ts';
 import { type AskedServer, askedServer } from '../support/asked-server.ts';
 import { type Certificate, makeCertificate } from '../support/certificates.ts';
 import { opaCommand } from '../support/compile-policy.ts';
@@ -69,6 +70,7 @@ beforeAll(async () => {
       lookup: undefined,
       questionsMax: 4,
       waitMs: 20_000,
+      timers: realTimers,
       inFlightMax: 8,
       asked: () => undefined,
     }),

@@ -8,6 +8,7 @@ import { Asker, type AskerOptions } from '../../src/outbound/asker.ts';
 import { evaluate } from '../../src/request/evaluate/evaluate.ts';
 import { type Nondeterminism, Unanswered } from '../../src/request/evaluate/nondeterminism.ts';
 import { PolicyModule } from '../../src/request/evaluate/policy-module.ts';
+import { realTimers } from '../../src/system/real-timers.ts';
 import { type AskedServer, askedServer, json, type Serve } from '../support/asked-server.ts';
 import { type Certificate, makeCertificate } from '../support/certificates.ts';
 import { compilePolicy } from '../support/compile-policy.ts';
@@ -51,6 +52,7 @@ async function open(change: Partial<AskerOptions> = {}, origins: readonly string
     lookup: undefined,
     questionsMax: 4,
     waitMs: 20_000,
+    timers: realTimers,
     inFlightMax: 8,
     asked: (_builtin, result) => results.push(result),
     ...change,

@@ -2,6 +2,7 @@ import type { LookupAddress } from 'node:dns';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Asker, type AskerOptions } from '../../src/outbound/asker.ts';
 import { Names } from '../../src/outbound/names.ts';
+import { realTimers } from '../../src/system/real-timers.ts';
 import { type AskedServer, askedServer, json } from '../support/asked-server.ts';
 import { eventually } from '../support/eventually.ts';
 import { asked, Testbed } from '../support/testbed.ts';
@@ -19,6 +20,7 @@ async function open(change: Partial<AskerOptions> = {}): Promise<Asker> {
     lookup: { names: new Set(['localhost', 'db.acme.example', 'other.acme.example']), timeoutMs: 20_000 },
     questionsMax: 4,
     waitMs: 20_000,
+    timers: realTimers,
     inFlightMax: 8,
     asked: () => undefined,
     ...change,

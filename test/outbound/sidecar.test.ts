@@ -10,6 +10,7 @@ import { loadPolicy } from '../../src/cli/load-policy.ts';
 import { parseConfig } from '../../src/config/config.ts';
 import { epochMs } from '../../src/domain/time.ts';
 import { type Sidecar, startSidecar } from '../../src/sidecar/sidecar.ts';
+import { realTimers } from '../../src/system/real-timers.ts';
 import { fakeEffects } from '../cli/fake-effects.ts';
 import { KeptLog } from '../fakes/kept-log.ts';
 import { type AskedServer, askedServer, json } from '../support/asked-server.ts';
@@ -55,6 +56,8 @@ async function start(builtins: object, bundle: object = {}): Promise<void> {
   const config = parseConfig(configText(builtins, bundle), {}, { hostname: 'box-1', directory });
   sidecar = await startSidecar(config, {
     clock,
+    timers: realTimers,
+    random: Math.random,
     newId: randomUUID,
     threadCpuMs: patientLimits.threadCpuMs,
     log,

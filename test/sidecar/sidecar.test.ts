@@ -8,6 +8,7 @@ import { parseConfig } from '../../src/config/config.ts';
 import { epochMs } from '../../src/domain/time.ts';
 import type { Effects } from '../../src/sidecar/effects.ts';
 import { type Sidecar, startSidecar } from '../../src/sidecar/sidecar.ts';
+import { realTimers } from '../../src/system/real-timers.ts';
 import type { OperationalLog } from '../../src/telemetry/log.ts';
 import { KeptLog } from '../fakes/kept-log.ts';
 import { compilePolicy } from '../support/compile-policy.ts';
@@ -24,6 +25,8 @@ const log: OperationalLog = {
 };
 const effects: Effects = {
   clock: { now: () => epochMs(Date.now()), monotonicMs: () => performance.now() },
+  timers: realTimers,
+  random: Math.random,
   newId: randomUUID,
   threadCpuMs: () => process.threadCpuUsage().user / 1_000,
   log,

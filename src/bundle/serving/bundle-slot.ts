@@ -1,6 +1,7 @@
 import type { BundleRevision, PolicyCatalogue } from '../../domain/bundle.ts';
 import { BundleRefused, Undecided } from '../../domain/errors.ts';
 import type { EventRules, Log } from '../../domain/ports.ts';
+import type { Timers } from '../../domain/time.ts';
 import { type Clock, type EpochMs, epochMs } from '../../domain/time.ts';
 import { eventRulesOf } from '../../request/evaluate/event-rules.ts';
 import type { PolicyImage } from '../../request/evaluate/policy-image.ts';
@@ -9,7 +10,7 @@ import type { ArchiveLimits } from '../reading/read-archive.ts';
 import type { Sample } from '../reading/read-samples.ts';
 import type { SigningRule } from '../reading/verify-signature.ts';
 import { FileSource } from '../sources/file-source.ts';
-import { type BundleSource, realTimers, type Timers } from '../sources/source.ts';
+import type { BundleSource } from '../sources/source.ts';
 import { type BundleStatus, type Candidate, Feed, type FeedEvent, type FeedHost, type FeedOptions } from './feed.ts';
 import { requireNewer } from './history.ts';
 import type { BundleKeep } from './kept-bundle.ts';
@@ -40,7 +41,7 @@ export interface BundleSlotOptions {
   /** For a bundle to be ready once it is here. */
   readonly prepareMs?: number;
   readonly clock: Clock;
-  readonly timers?: Timers;
+  readonly timers: Timers;
   readonly log: Log;
   readonly activated: (catalogue: PolicyCatalogue) => void;
   readonly refused: (bundle: string) => void;
@@ -97,7 +98,7 @@ export class BundleSlot {
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: BundleSlotOptions) {
-    const { archiveLimits, policyLimits, prepareMs = prepareMsUsual, timers = realTimers, clock } = options;
+    const { archiveLimits, policyLimits, prepareMs = prepareMsUsual, timers, clock } = options;
     const { memoryPages, resultBytes, budgetMs, outside = [] } = policyLimits;
     this.#options = options;
     this.#retirement = new Retirement(timers);

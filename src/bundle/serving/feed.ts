@@ -1,8 +1,9 @@
 import { BundleRefused } from '../../domain/errors.ts';
+import type { Timers } from '../../domain/time.ts';
 import { type Clock, type EpochMs, rfc3339Of } from '../../domain/time.ts';
 import type { BundleFacts } from '../reading/read-bundle.ts';
 import type { SigningRule } from '../reading/verify-signature.ts';
-import { type BundleSource, type Fetched, type LastFetch, SourceFailed, type Timers } from '../sources/source.ts';
+import { type BundleSource, type Fetched, type LastFetch, SourceFailed } from '../sources/source.ts';
 import { remember, type Served } from './history.ts';
 import { type Archives, type BundleKeep, DamagedKeep, type KeptBundle, type StoredArchive } from './kept-bundle.ts';
 

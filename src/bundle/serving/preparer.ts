@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { BundleRefused } from '../../domain/errors.ts';
+import type { Timers } from '../../domain/time.ts';
 import { siblingModule } from '../../system/sibling-module.ts';
-import type { Timers } from '../sources/source.ts';
 import { type Prepared, type PrepareJob, RefusedBundle } from './prepare.ts';
 import type { PrepareAnswer, PrepareRequest, Refusal, ThreadLimits } from './prepare-messages.ts';
 

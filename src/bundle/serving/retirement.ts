@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
+import type { Timers } from '../../domain/time.ts';
 import type { PolicyImage } from '../../request/evaluate/policy-image.ts';
 import { siblingModule } from '../../system/sibling-module.ts';
-import type { Timers } from '../sources/source.ts';
 
 /** What a thread costs is more than giving back less than this. */
 const largeBytes = 33_554_432;

@@ -1,6 +1,6 @@
 import type { Log } from '../../domain/ports.ts';
+import type { Timers } from '../../domain/time.ts';
 import { Exchange, type HttpAccess } from '../sources/bundle-exchange.ts';
-import type { Timers } from '../sources/source.ts';
 import type { BundleStatus } from './feed.ts';
 
 export interface StatusReportOptions {

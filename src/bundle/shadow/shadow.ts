@@ -3,10 +3,10 @@ import type { BundleRevision } from '../../domain/bundle.ts';
 import type { Reply } from '../../domain/outside.ts';
 import type { Log } from '../../domain/ports.ts';
 import type { Outcome, Seen } from '../../domain/seen.ts';
+import type { Timers } from '../../domain/time.ts';
 import type { PolicyImage } from '../../request/evaluate/policy-image.ts';
 import { siblingModule } from '../../system/sibling-module.ts';
 import type { ThreadLimits } from '../serving/prepare-messages.ts';
-import type { Timers } from '../sources/source.ts';
 import type { ShadowAnswer, ShadowMessage, ShadowQuestion } from './shadow-messages.ts';
 
 /** What an outcome amounts to, as the caller would be told it. */

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { type IncomingMessage, type RequestOptions, request as requestPlain } from 'node:http';
 import { request as requestTls } from 'node:https';
+import type { Timers } from '../../domain/time.ts';
 import { osErrorCode } from '../../system/os-error.ts';
-import { SourceFailed, type Timers } from './source.ts';
+import { SourceFailed } from './source.ts';
 
 /** How a server is spoken to. Files are read for each request, so that what rotates is seen at once. */
 export interface HttpAccess {

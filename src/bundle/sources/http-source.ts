@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import { BundleRefused } from '../../domain/errors.ts';
-import type { Clock } from '../../domain/time.ts';
+import type { Clock, Timers } from '../../domain/time.ts';
 import { Exchange, type HttpAccess } from './bundle-exchange.ts';
 import { GrowingBytes } from './growing-bytes.ts';
-import { type BundleSource, type Fetched, type LastFetch, SourceFailed, type Timers, type Wanted } from './source.ts';
+import { type BundleSource, type Fetched, type LastFetch, SourceFailed, type Wanted } from './source.ts';
 
 export interface HttpSourceOptions {
   readonly url: URL;

@@ -50,16 +50,3 @@ export class SourceFailed extends Error {
     this.httpStatus = options.httpStatus;
   }
 }
-
-/** Timers that a test can hold still. */
-export interface Timers {
-  /** @returns what takes it back */
-  after(ms: number, run: () => void): () => void;
-}
-
-export const realTimers: Timers = {
-  after: (ms, run) => {
-    const timer = setTimeout(run, ms).unref();
-    return () => clearTimeout(timer);
-  },
-};

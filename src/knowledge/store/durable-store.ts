@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import { ControlRefused } from '../../domain/errors.ts';
 import type { Log } from '../../domain/ports.ts';
-import type { Clock } from '../../domain/time.ts';
+import type { Clock, Timers } from '../../domain/time.ts';
 import type { Backing, Change, Loaded, OpenBacking } from './backing.ts';
 import { Transaction } from './transaction.ts';
 
@@ -21,6 +21,7 @@ export interface DurableStoreOptions {
   /** How long a caller waits for the disk before it is told that the outcome is not known. */
   readonly waitMs: number;
   readonly clock: Clock;
+  readonly timers: Timers;
   readonly log: Log;
 }
 
@@ -97,22 +98,21 @@ export class DurableStore {
         reject(storeFailed(this.#closing ? 'the store is closing' : 'too many changes are waiting for the disk'));
         return;
       }
-      const patience = setTimeout(
-        () => reject(storeFailed('the disk has not answered in time; the outcome is not known')),
-        this.#options.waitMs,
+      const cancel = this.#options.timers.after(this.#options.waitMs, () =>
+        reject(storeFailed('the disk has not answered in time; the outcome is not known')),
       );
       this.#queue.push({
         holdsAnyway,
         run: (tx) => {
           const result = run(tx);
           return () => {
-            clearTimeout(patience);
+            cancel();
             over?.();
             resolve(result);
           };
         },
         refuse: (cause) => {
-          clearTimeout(patience);
+          cancel();
           over?.();
           reject(cause);
         },
@@ -236,9 +236,9 @@ export class DurableStore {
 
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
+      const cancel = this.#options.timers.after(ms, resolve);
       this.#wake = () => {
-        clearTimeout(timer);
+        cancel();
         resolve();
       };
     });

@@ -7,6 +7,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/gl
 import { BundleSlot, type BundleSlotOptions } from '../../../src/bundle/serving/bundle-slot.ts';
 import type { PolicyCatalogue } from '../../../src/domain/bundle.ts';
 import { Undecided } from '../../../src/domain/errors.ts';
+import { realTimers } from '../../../src/system/real-timers.ts';
 import { HeldTimers } from '../../fakes/held-timers.ts';
 import { KeptLog } from '../../fakes/kept-log.ts';
 import { TestClock } from '../../fakes/test-clock.ts';
@@ -55,6 +56,7 @@ function slotWith(change: Partial<BundleSlotOptions> = {}): BundleSlot {
     archiveLimits,
     policyLimits,
     clock,
+    timers: realTimers,
     log,
     activated: (catalogue) => activated.push(catalogue),
     refused: () => {

@@ -1,6 +1,6 @@
 import { Retirement } from '../../../src/bundle/serving/retirement.ts';
-import { realTimers } from '../../../src/bundle/sources/source.ts';
 import type { PolicyImage } from '../../../src/request/evaluate/policy-image.ts';
+import { realTimers } from '../../../src/system/real-timers.ts';
 
 // retire-one [unheld]: a process of its own, as a test runner holds on to what it has seen. Says when the memory was
 // collected, and ends.

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { BundleSlot } from '../../../src/bundle/serving/bundle-slot.ts';
 import { epochMs } from '../../../src/domain/time.ts';
+import { realTimers } from '../../../src/system/real-timers.ts';
 import { KeptLog } from '../../fakes/kept-log.ts';
 import { TestClock } from '../../fakes/test-clock.ts';
 import { policyLimits } from '../../support/testbed.ts';
@@ -23,6 +24,7 @@ const slot = new BundleSlot({
   archiveLimits: { inflatedBytes: 100_000_000, members: 100 },
   policyLimits,
   clock: new TestClock(),
+  timers: realTimers,
   log,
   activated: () => undefined,
   refused: () => undefined,

@@ -2,6 +2,7 @@ import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BundleSlot } from '../../../src/bundle/serving/bundle-slot.ts';
 import { epochMs } from '../../../src/domain/time.ts';
+import { realTimers } from '../../../src/system/real-timers.ts';
 import { KeptLog } from '../../fakes/kept-log.ts';
 import { TestClock } from '../../fakes/test-clock.ts';
 import { policyLimits } from '../../support/testbed.ts';
@@ -20,6 +21,7 @@ const slot = new BundleSlot({
   archiveLimits: { inflatedBytes: 10_000_000, members: 100 },
   policyLimits: { ...policyLimits, memoryPages: 2_048 },
   clock: new TestClock(),
+  timers: realTimers,
   log: new KeptLog(),
   activated: () => undefined,
   refused: () => undefined,

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { Collection } from '../../../src/knowledge/store/collection.ts';
 import { DurableStore } from '../../../src/knowledge/store/durable-store.ts';
 import { isRecordKey, recordKey } from '../../../src/knowledge/store/record-key.ts';
+import { realTimers } from '../../../src/system/real-timers.ts';
 import { FakeClock } from '../../fakes/clock.ts';
 import { MemoryDisk } from '../../fakes/memory-disk.ts';
 
@@ -23,7 +24,15 @@ async function opened(disk = new MemoryDisk(), changes: { bytesMax?: number; wai
   };
   const log = { debug: line, info: line, warn: line, error: line };
   const { bytesMax = 1000, waitMs = 5000 } = changes;
-  const { store, found } = await DurableStore.open({ open: disk.open, kept: [numbers], bytesMax, waitMs, clock, log });
+  const { store, found } = await DurableStore.open({
+    open: disk.open,
+    kept: [numbers],
+    bytesMax,
+    waitMs,
+    clock,
+    timers: realTimers,
+    log,
+  });
   return { disk, clock, numbers, store, found, logged };
 }
 

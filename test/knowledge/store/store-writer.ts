@@ -2,6 +2,7 @@ import { writeSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { epochMs } from '../../../src/domain/time.ts';
 import { openStores } from '../../../src/knowledge/open-stores.ts';
+import { realTimers } from '../../../src/system/real-timers.ts';
 
 // A process to be killed: it writes signals, grants and uses as fast as it can, and says on its standard output what
 // it found and then what was acknowledged, one line each, written whole before the next thing is begun.
@@ -23,6 +24,7 @@ const stores = await openStores({
   caps: { devices: 1e5, subjects: 1e5, sessions: 1e5, workloads: 1e5, grants: 1e5, attestations: 100 },
   attestations: { keys: [], parseJson: () => null },
   clock,
+  timers: realTimers,
   log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
   newId: () => `g-${counter}`,
   onSignal: quiet,

@@ -10,6 +10,7 @@ import { BundleSlot } from '../../../src/bundle/serving/bundle-slot.ts';
 import { type Builtin, BuiltinError } from '../../../src/opa/values/builtin.ts';
 import { RegoNumber, type Value } from '../../../src/opa/values/value.ts';
 import { PolicyModule } from '../../../src/request/evaluate/policy-module.ts';
+import { realTimers } from '../../../src/system/real-timers.ts';
 import { archiveOf, filesOf } from '../../bundle/archives.ts';
 import { KeptLog } from '../../fakes/kept-log.ts';
 import { TestClock } from '../../fakes/test-clock.ts';
@@ -143,6 +144,7 @@ describe('P09 a builtin that is missing', () => {
       archiveLimits,
       policyLimits,
       clock,
+      timers: realTimers,
       log,
       activated: () => undefined,
       refused: () => {

@@ -1,7 +1,7 @@
 import type { JsonValue } from '../../../domain/json-value.ts';
 import type { Log, SignalKeeper } from '../../../domain/ports.ts';
 import type { Signal } from '../../../domain/signal.ts';
-import { type Clock, epochMs } from '../../../domain/time.ts';
+import { type Clock, epochMs, every, type Timers } from '../../../domain/time.ts';
 import { type HostFacts, readHost } from './read-host.ts';
 
 /** The name its reports carry; one of `ownSources`. */
@@ -19,6 +19,7 @@ export interface HostSourceOptions {
   readonly given: HostFacts;
   readonly signals: Pick<SignalKeeper, 'put'>;
   readonly clock: Clock;
+  readonly timers: Timers;
   readonly log: Log;
 }
 
@@ -28,7 +29,7 @@ const lastsIntervals = 3;
 /** Device state on real input: reads this machine now and on an interval, never on a request's way. */
 export class HostSource {
   readonly #options: HostSourceOptions;
-  #timer: NodeJS.Timeout | undefined;
+  #endTimer: () => void = () => undefined;
   #reading: Promise<void> = Promise.resolve();
   #sequence = 0;
   #failing = false;
@@ -40,12 +41,11 @@ export class HostSource {
   /** Resolves with the first report. A machine that cannot be read is told of, and tried again. */
   async start(): Promise<void> {
     await this.refresh();
-    this.#timer = setInterval(() => void this.refresh(), this.#options.intervalMs);
-    this.#timer.unref();
+    this.#endTimer = every(this.#options.timers, this.#options.intervalMs, () => void this.refresh());
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#timer);
+    this.#endTimer();
     await this.#reading;
   }
 

@@ -7,6 +7,7 @@ import type { Signal } from '../../../../src/domain/signal.ts';
 import { epochMs } from '../../../../src/domain/time.ts';
 import { HostSource, type HostSourceOptions, meets } from '../../../../src/knowledge/signals/host/host-source.ts';
 import { readHost } from '../../../../src/knowledge/signals/host/read-host.ts';
+import { realTimers } from '../../../../src/system/real-timers.ts';
 import { FakeClock } from '../../../fakes/clock.ts';
 import { testStores } from '../../stores.ts';
 
@@ -259,6 +260,7 @@ describe('the host source', () => {
     const log = { debug: line, info: line, warn: line, error: line };
     const source = new HostSource({
       ...{ deviceId: 'node-7', root, intervalMs: 30_000, baseline: {}, given: {}, signals: { put }, clock, log },
+      timers: realTimers,
       ...changes,
     });
     return { source, clock, told };
