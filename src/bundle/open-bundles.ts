@@ -2,11 +2,11 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config/schema.ts';
+import type { AnsweredDecision, Outcome } from '../domain/answered-decision.ts';
 import type { BundleRevision, PolicyCatalogue } from '../domain/bundle.ts';
 import { type Decision, effectOf } from '../domain/decision.ts';
 import { asSidecarError, ConfigRefused } from '../domain/errors.ts';
 import type { Log } from '../domain/ports.ts';
-import type { Outcome, Seen } from '../domain/seen.ts';
 import type { Clock, EpochMs, Timers } from '../domain/time.ts';
 import { decide } from '../request/decide/decide.ts';
 import type { PolicyLimits } from '../request/evaluate/policy-module.ts';
@@ -53,7 +53,7 @@ export interface BundlesNeeds {
 export interface Bundles {
   readonly slot: BundleSlot;
   /** Notes a decision that was answered, for the shadow bundle; does nothing if there is none. */
-  see(seen: Seen): void;
+  onAnswered(answered: AnsweredDecision): void;
   /** Of every bundle, the shadow included, by name. */
   statuses(now: EpochMs): ReadonlyMap<string, BundleStatus>;
   /** Asks every source again; the status says what became of it. */
@@ -91,7 +91,7 @@ export async function openBundles(config: BundleConfig, needs: BundlesNeeds): Pr
   if (config.status !== undefined) report.status = openStatusReport(config.status, statuses, slot, needs);
   return {
     slot,
-    see: (seen) => shadow?.shadow.see(seen),
+    onAnswered: (answered) => shadow?.shadow.onAnswered(answered),
     statuses,
     reload: async () => {
       await Promise.all([slot.reload(), shadow?.slot.reload()]);

@@ -50,6 +50,24 @@ export type Decision =
   /** An entrypoint that is no decision, asked through OPA's API: its result goes back as it is and permits nothing. */
   | { readonly kind: 'queried'; readonly revision: BundleRevision; readonly resultText: string | undefined };
 
+declare const settled: unique symbol;
+declare const recorded: unique symbol;
+
+/**
+ * A decision whose grants' uses are taken, or that rests on none: what may be recorded. `settleGrants` makes it, and
+ * `undecided`, which permits nothing.
+ */
+export type SettledDecision = Decision & { readonly [settled]: true };
+
+/** A settled decision that the record has: what may be answered. Only the recorder makes it. */
+export type RecordedDecision = Decision & { readonly [recorded]: true };
+
+/** The decision where something failed: closed, with the failure's code. */
+export function undecided(error: SidecarError, revision: BundleRevision | undefined): SettledDecision {
+  const decision: Decision = { kind: 'undecided', error, revision };
+  return decision as SettledDecision;
+}
+
 /** What one evaluation gave, before anybody trusts it. */
 export interface PolicyResult {
   readonly revision: BundleRevision;

@@ -1,10 +1,10 @@
-import { type Decision, isDecisionEntrypoint } from '../domain/decision.ts';
+import type { AnsweredDecision } from '../domain/answered-decision.ts';
+import { type Decision, isDecisionEntrypoint, type SettledDecision, undecided } from '../domain/decision.ts';
 import { asSidecarError, RequestRefused } from '../domain/errors.ts';
 import type { Facts } from '../domain/facts.ts';
 import type { Outside } from '../domain/outside.ts';
 import type { EventRules, GrantSpender } from '../domain/ports.ts';
 import type { Answer, AuthzRequest, RawRequest } from '../domain/request.ts';
-import type { Seen } from '../domain/seen.ts';
 import type { Clock, EpochMs } from '../domain/time.ts';
 import type { JsonLimits } from '../text/scan-json.ts';
 import { decide } from './decide/decide.ts';
@@ -46,7 +46,7 @@ export interface Parts {
   readonly recorder: Recorder;
   readonly respond: RespondOptions;
   /** Told of each decision once its answer is made; it never throws, and takes no time worth the name. */
-  readonly see?: (seen: Seen) => void;
+  readonly onAnswered?: (answered: AnsweredDecision) => void;
 }
 
 /** How far a request has come: what is known of it when it is recorded, decided or not. */
@@ -69,21 +69,21 @@ interface Trail {
 export async function authorize(raw: RawRequest, parts: Parts): Promise<Answer> {
   const stopwatch = parts.recorder.stopwatch();
   const trail: Trail = { decisionId: parts.newDecisionId(), raw, receivedAt: parts.clock.now() };
-  let decision: Decision;
+  let settled: SettledDecision;
   try {
-    decision = await reach(trail, parts, stopwatch);
+    settled = await reach(trail, parts, stopwatch);
   } catch (cause) {
     const error = asSidecarError(cause);
     if (error instanceof RequestRefused) {
       parts.recorder.refused(error);
       return respondRefusal(error, raw.surface);
     }
-    decision = { kind: 'undecided', error, revision: trail.bundle?.revision };
+    settled = undecided(error, trail.bundle?.revision);
   }
-  decision = parts.recorder.decided(
+  const decision = parts.recorder.decided(
     {
       decisionId: trail.decisionId,
-      decision,
+      decision: settled,
       raw,
       receivedAt: trail.receivedAt,
       request: trail.request,
@@ -98,11 +98,11 @@ export async function authorize(raw: RawRequest, parts: Parts): Promise<Answer> 
   stopwatch.enter('respond');
   const answer = respond(decision, trail.request ?? raw, trail.decisionId, parts.respond);
   stopwatch.stop();
-  if (parts.see !== undefined) {
+  if (parts.onAnswered !== undefined) {
     try {
-      show(trail, decision, parts.see);
+      notifyObserver(trail, decision, parts.onAnswered);
     } catch (cause) {
-      // Whoever looks on has no say in an answer that is given and recorded.
+      // An observer has no say in an answer that is recorded.
       parts.recorder.bug(trail.decisionId, cause);
     }
   }
@@ -110,7 +110,7 @@ export async function authorize(raw: RawRequest, parts: Parts): Promise<Answer> 
 }
 
 /** A request that came as far as a policy, and what that made of it. */
-function show(trail: Trail, decision: Decision, see: (seen: Seen) => void): void {
+function notifyObserver(trail: Trail, decision: Decision, notify: (answered: AnsweredDecision) => void): void {
   const { decisionId, bundle, facts, given, resultText: text } = trail;
   if (bundle === undefined || facts === undefined || !isDecisionEntrypoint(facts.entrypoint)) return;
   // Without a result there may still have been an evaluation, which failed.
@@ -119,11 +119,20 @@ function show(trail: Trail, decision: Decision, see: (seen: Seen) => void): void
   const replies = given?.replies;
   const isMasked = bundle.eventRules?.mask !== undefined;
   const revision = bundle.revision;
-  const seen: Seen = { decisionId, entrypoint, input, now, seed: decisionId, revision, outcome, isMasked };
-  see(replies === undefined ? seen : { ...seen, replies });
+  const answered: AnsweredDecision = {
+    decisionId,
+    entrypoint,
+    input,
+    now,
+    seed: decisionId,
+    revision,
+    outcome,
+    isMasked,
+  };
+  notify(replies === undefined ? answered : { ...answered, replies });
 }
 
-async function reach(trail: Trail, parts: Parts, stopwatch: Stopwatch): Promise<Decision> {
+async function reach(trail: Trail, parts: Parts, stopwatch: Stopwatch): Promise<SettledDecision> {
   const request = receive(trail.raw, parts.limits);
   trail.request = request;
   stopwatch.enter('identify');

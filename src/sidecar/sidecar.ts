@@ -123,7 +123,7 @@ async function start(config: Config, effects: Effects, opened: CloseStack): Prom
       }),
     }),
     respond: { reasons: config.decision.reasons, realm },
-    ...(config.bundle.shadow !== undefined && { see: (seen) => bundles.see(seen) }),
+    ...(config.bundle.shadow !== undefined && { onAnswered: (answered) => bundles.onAnswered(answered) }),
   };
 
   const refuse = (error: SidecarError, surface: Surface): Answer => {

@@ -15,6 +15,7 @@ import { respond } from '../../src/request/respond/respond.ts';
 import { HeldGrants } from '../fakes/held-grants.ts';
 import { KnownSignals } from '../fakes/known-signals.ts';
 import { TestClock } from '../fakes/test-clock.ts';
+import { asRecorded } from '../support/as-recorded.ts';
 import { blocksOf, matches } from './markdown.ts';
 import { root } from './terminal.ts';
 
@@ -174,7 +175,7 @@ describe('the document on the page', () => {
 
 const surfaces: readonly Surface[] = ['authzen', 'http', 'opa'];
 const answered = (decision: Decision, surface: Surface): Answer =>
-  respond(decision, { surface, entrypoint: 'authz/decision' }, 'd-1', { reasons: 'remedies', realm: 'r' });
+  respond(asRecorded(decision), { surface, entrypoint: 'authz/decision' }, 'd-1', { reasons: 'remedies', realm: 'r' });
 
 describe('the answers on the page', () => {
   it('are those to its document', () => {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { AnsweredDecision } from '../../src/domain/answered-decision.ts';
 import { Undecided } from '../../src/domain/errors.ts';
 import type { Answer, Surface } from '../../src/domain/request.ts';
-import type { Seen } from '../../src/domain/seen.ts';
 import { authorize, type Parts } from '../../src/request/authorize.ts';
 import { Recorder } from '../../src/request/record/recorder.ts';
 import { Overruns } from '../../src/telemetry/overruns.ts';
@@ -146,35 +146,35 @@ describe('an event that cannot be written down', () => {
 
 describe('whoever looks on', () => {
   it('is shown what a policy was asked and what it said, beside the answer', async () => {
-    const seen: Seen[] = [];
-    const see = (one: Seen): void => {
-      seen.push(one);
+    const answered: AnsweredDecision[] = [];
+    const onAnswered = (one: AnsweredDecision): void => {
+      answered.push(one);
     };
-    const answer = await asking({ ...bed.parts, see });
-    expect(seen).toHaveLength(1);
-    expect(seen[0]).toMatchObject({
+    const answer = await asking({ ...bed.parts, onAnswered });
+    expect(answered).toHaveLength(1);
+    expect(answered[0]).toMatchObject({
       decisionId: answer.headers['x-decision-id'],
       entrypoint: 'authz/decision',
       revision: 'test-allow',
       now: bed.clock.now(),
     });
-    const { text } = (seen[0]?.outcome ?? {}) as { text?: string };
+    const { text } = (answered[0]?.outcome ?? {}) as { text?: string };
     expect(JSON.parse(text ?? '')).toMatchObject({ effect: 'allow' });
-    expect(JSON.parse(seen[0]?.input ?? '')).toMatchObject({ subject: { id: agent }, caller: { id: agent } });
+    expect(JSON.parse(answered[0]?.input ?? '')).toMatchObject({ subject: { id: agent }, caller: { id: agent } });
   });
 
   it('is shown nothing where no policy was asked, and a code where one failed', async () => {
-    const seen: Seen[] = [];
-    const see = (one: Seen): void => {
-      seen.push(one);
+    const answered: AnsweredDecision[] = [];
+    const onAnswered = (one: AnsweredDecision): void => {
+      answered.push(one);
     };
-    await asking({ ...bed.parts, see, identify: broken });
+    await asking({ ...bed.parts, onAnswered, identify: broken });
     await bed.ask('{}');
     await authorize(
       { surface: 'opa', entrypoint: 'app/query', body: Buffer.from('{}'), via: bed.via, remote: '127.0.0.1:1' },
-      { ...bed.parts, see },
+      { ...bed.parts, onAnswered },
     );
-    expect(seen).toEqual([]);
+    expect(answered).toEqual([]);
     const policy = {
       evaluate: () => {
         throw new Undecided('policy_failed', 'two values');
@@ -182,14 +182,14 @@ describe('whoever looks on', () => {
     };
     await asking({
       ...bed.parts,
-      see,
+      onAnswered,
       servingBundle: (now) => ({ ...bed.parts.servingBundle(now), policy: policy as never }),
     });
-    expect(seen.map(({ outcome }) => outcome)).toEqual([{ code: 'policy_failed' }]);
+    expect(answered.map(({ outcome }) => outcome)).toEqual([{ code: 'policy_failed' }]);
   });
 
   it('B13 has no say in the answer, not even by failing', async () => {
-    const answer = await asking({ ...bed.parts, see: broken });
+    const answer = await asking({ ...bed.parts, onAnswered: broken });
     expect(JSON.parse(answer.body)).toMatchObject({ decision: true });
     expect(await bed.recorded()).toHaveLength(1);
     expect(bed.log.of('error')).toEqual(['a decision met a fault of ours']);

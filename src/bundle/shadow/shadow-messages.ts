@@ -1,5 +1,5 @@
+import type { Outcome } from '../../domain/answered-decision.ts';
 import type { Reply } from '../../domain/outside.ts';
-import type { Outcome } from '../../domain/seen.ts';
 import type { EpochMs } from '../../domain/time.ts';
 import type { PolicyImage } from '../../request/evaluate/policy-image.ts';
 import type { ThreadPolicyLimits } from '../serving/thread-time.ts';

@@ -1,7 +1,7 @@
 import { parentPort } from 'node:worker_threads';
+import type { Outcome } from '../../domain/answered-decision.ts';
 import { bundleRevision } from '../../domain/bundle.ts';
 import { asSidecarError, Undecided } from '../../domain/errors.ts';
-import type { Outcome } from '../../domain/seen.ts';
 import type { Nondeterminism } from '../../request/evaluate/nondeterminism.ts';
 import { PolicyModule } from '../../request/evaluate/policy-module.ts';
 import { timed } from '../serving/thread-time.ts';

@@ -1,8 +1,8 @@
 import { Worker } from 'node:worker_threads';
+import type { AnsweredDecision, Outcome } from '../../domain/answered-decision.ts';
 import type { BundleRevision } from '../../domain/bundle.ts';
 import type { Reply } from '../../domain/outside.ts';
 import type { Log } from '../../domain/ports.ts';
-import type { Outcome, Seen } from '../../domain/seen.ts';
 import type { Timers } from '../../domain/time.ts';
 import type { PolicyImage } from '../../request/evaluate/policy-image.ts';
 import { siblingModule } from '../../system/sibling-module.ts';
@@ -27,7 +27,7 @@ export interface ShadowOptions {
   /** Of the decisions, from 0 to 1. */
   readonly share: number;
   readonly limits: ThreadLimits['policy'];
-  readonly judge: (outcome: Outcome, seen: Seen, revision: BundleRevision) => Judged;
+  readonly judge: (outcome: Outcome, answered: AnsweredDecision, revision: BundleRevision) => Judged;
   readonly flipped: (flip: Flip) => void;
   /**
    * `same`: it would answer the same; `dropped`: it could not keep up, or asks outside what nobody asked for the answer;
@@ -62,7 +62,7 @@ export class Shadow {
   #batch: ShadowQuestion[] = [];
   readonly #waiting = new Map<
     number,
-    { readonly seen: Seen; readonly revision: BundleRevision; readonly units: number }
+    { readonly answered: AnsweredDecision; readonly revision: BundleRevision; readonly units: number }
   >();
   #waitingUnits = 0;
   #id = 0;
@@ -84,11 +84,11 @@ export class Shadow {
   }
 
   /** Notes a decision; what becomes of it is nobody's business who asked. Never throws. */
-  see(seen: Seen): void {
+  onAnswered(answered: AnsweredDecision): void {
     const { share, random, compared } = this.#options;
     const revision = this.#revision;
     if (revision === undefined || this.#isClosed || random() >= share) return;
-    const units = unitsIn(seen);
+    const units = unitsIn(answered);
     if (
       this.#worker === undefined ||
       this.#waiting.size >= waitingMax ||
@@ -98,9 +98,9 @@ export class Shadow {
       return;
     }
     this.#id += 1;
-    this.#waiting.set(this.#id, { seen, revision, units });
+    this.#waiting.set(this.#id, { answered, revision, units });
     this.#waitingUnits += units;
-    const { entrypoint, input, now, seed, replies } = seen;
+    const { entrypoint, input, now, seed, replies } = answered;
     // Those of one turn of the event loop go together, in one message.
     if (this.#batch.push({ id: this.#id, entrypoint, input, now, seed, replies }) === 1)
       setImmediate(() => this.#ask());
@@ -174,7 +174,7 @@ export class Shadow {
     const waiting = this.#waiting.get(id);
     if (waiting === undefined) return;
     this.#waiting.delete(id);
-    const { seen, revision, units } = waiting;
+    const { answered, revision, units } = waiting;
     this.#waitingUnits -= units;
     const { judge, compared, flipped, log } = this.#options;
     if (outcome === undefined) {
@@ -182,15 +182,15 @@ export class Shadow {
       return;
     }
     try {
-      const isSameText = 'text' in outcome && 'text' in seen.outcome && outcome.text === seen.outcome.text;
-      const from = isSameText ? undefined : judge(seen.outcome, seen, seen.revision);
-      const to = isSameText ? undefined : judge(outcome, seen, revision);
+      const isSameText = 'text' in outcome && 'text' in answered.outcome && outcome.text === answered.outcome.text;
+      const from = isSameText ? undefined : judge(answered.outcome, answered, answered.revision);
+      const to = isSameText ? undefined : judge(outcome, answered, revision);
       if (from === undefined || to === undefined || from.effect === to.effect) {
         compared('same');
         return;
       }
-      const { decisionId, entrypoint } = seen;
-      flipped({ decisionId, entrypoint, from: { ...from, revision: seen.revision }, to: { ...to, revision } });
+      const { decisionId, entrypoint } = answered;
+      flipped({ decisionId, entrypoint, from: { ...from, revision: answered.revision }, to: { ...to, revision } });
       compared('flip');
     } catch (cause) {
       // A fault in the comparison is a fault of ours, and no reason to stop answering.
@@ -201,7 +201,7 @@ export class Shadow {
 }
 
 /** What a decision that waits keeps in memory, about. */
-function unitsIn({ input, outcome, replies = new Map<string, Reply>() }: Seen): number {
+function unitsIn({ input, outcome, replies = new Map<string, Reply>() }: AnsweredDecision): number {
   let units = input.length;
   if ('text' in outcome) units += outcome.text?.length ?? 0;
   for (const [key, reply] of replies) units += key.length + (reply.kind === 'response' ? reply.body.length : 0) + 1_024;

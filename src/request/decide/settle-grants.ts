@@ -1,4 +1,4 @@
-import type { Decision } from '../../domain/decision.ts';
+import type { Decision, SettledDecision } from '../../domain/decision.ts';
 import { Undecided } from '../../domain/errors.ts';
 import type { Facts } from '../../domain/facts.ts';
 import { type Attempt, covers } from '../../domain/grant.ts';
@@ -18,34 +18,35 @@ export function settleGrants(
   facts: Facts,
   asked: Asked,
   spender: GrantSpender,
-): Decision | Promise<Decision> {
-  if (decision.kind !== 'allow' && decision.kind !== 'constrain') return decision;
-  if ((decision.grants ?? facts.grants).length === 0) return decision;
+): SettledDecision | Promise<SettledDecision> {
+  const settled = decision as SettledDecision;
+  if (decision.kind !== 'allow' && decision.kind !== 'constrain') return settled;
+  if ((decision.grants ?? facts.grants).length === 0) return settled;
   const attempt = attemptOf(facts, asked);
   if (attempt === undefined) {
     // There is nothing to take, and no grant covers what is not named.
-    if (decision.grants === undefined && facts.grants.every(({ maxUses }) => maxUses === undefined)) return decision;
+    if (decision.grants === undefined && facts.grants.every(({ maxUses }) => maxUses === undefined)) return settled;
     throw new Undecided(
       'grant_not_usable',
       'the request names no action and resource that a grant could be held against, and the policy does not say that it rests on none',
     );
   }
   const ids = decision.grants ?? facts.grants.filter((grant) => covers(grant, attempt)).map(({ id }) => id);
-  if (ids.length === 0) return decision;
+  if (ids.length === 0) return settled;
   if (ids.some((id) => !facts.grants.some((grant) => grant.id === id))) {
     throw new Undecided('grant_not_usable', 'the policy rests on a grant that it was not shown');
   }
-  return spend(decision, [...new Set(ids)], attempt, facts, spender);
+  return spend(settled, [...new Set(ids)], attempt, facts, spender);
 }
 
 async function spend(
-  decision: Decision,
+  settled: SettledDecision,
   ids: readonly string[],
   attempt: Attempt,
   facts: Facts,
   spender: GrantSpender,
-): Promise<Decision> {
-  if (await spender.spend(ids, attempt, facts.now)) return decision;
+): Promise<SettledDecision> {
+  if (await spender.spend(ids, attempt, facts.now)) return settled;
   throw new Undecided('grant_not_usable', 'a grant was used up, over or revoked between evaluation and use');
 }
 

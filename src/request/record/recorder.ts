@@ -1,4 +1,4 @@
-import type { Decision } from '../../domain/decision.ts';
+import { type RecordedDecision, type SettledDecision, undecided } from '../../domain/decision.ts';
 import { type ErrorCode, type RequestRefused, SidecarError, Undecided } from '../../domain/errors.ts';
 import type { EventRules, Log } from '../../domain/ports.ts';
 import type { Clock, EpochMs } from '../../domain/time.ts';
@@ -20,6 +20,11 @@ export interface RecorderOptions {
   readonly console?: (line: string) => void;
 }
 
+/** What is known of a request once its decision is settled. */
+export interface Settled extends Omit<EventContext, 'durationNs'> {
+  readonly decision: SettledDecision;
+}
+
 /** One decision, one line, one step of `postern_decisions_total`; one refusal, one step of `postern_rejected_total`. */
 export class Recorder {
   readonly #options: RecorderOptions;
@@ -35,9 +40,9 @@ export class Recorder {
 
   /**
    * @param rules what the bundle lets be kept of the event
-   * @returns the decision that holds: one that cannot be recorded is none, and is counted as that
+   * @returns the decision that holds: one that cannot be recorded becomes undecided, and is counted as that
    */
-  decided(context: Omit<EventContext, 'durationNs'>, stopwatch: Stopwatch, rules: EventRules | undefined): Decision {
+  decided(context: Settled, stopwatch: Stopwatch, rules: EventRules | undefined): RecordedDecision {
     stopwatch.enter('record');
     const seconds = stopwatch.secondsSinceStart();
     const decision = this.#keep({ ...context, durationNs: Math.round(seconds * 1e9) }, rules);
@@ -45,10 +50,10 @@ export class Recorder {
       this.bug(context.decisionId, decision.error);
     this.#options.metrics.decided(decision, context.facts, seconds);
     if (context.decision.kind === 'undecided') this.#note(context.decision.error.code, context.raw.entrypoint);
-    return decision;
+    return decision as typeof decision & RecordedDecision;
   }
 
-  #keep(context: EventContext, rules: EventRules | undefined): Decision {
+  #keep(context: Settled & EventContext, rules: EventRules | undefined): SettledDecision {
     let line: string;
     try {
       line = this.#options.writeEvent(context);
@@ -56,7 +61,7 @@ export class Recorder {
     } catch (cause) {
       if (!(cause instanceof SidecarError)) this.bug(context.decisionId, cause);
       const error = new Undecided('audit_unavailable', 'the decision could not be recorded', { cause });
-      return { kind: 'undecided', error, revision: context.decision.revision };
+      return undecided(error, context.decision.revision);
     }
     if (rules === undefined) this.#options.console?.(line);
     return context.decision;

@@ -1,4 +1,10 @@
-import { type Decision, isDecisionEntrypoint, type Obligation, type Reason } from '../../domain/decision.ts';
+import {
+  type Decision,
+  isDecisionEntrypoint,
+  type Obligation,
+  type Reason,
+  type RecordedDecision,
+} from '../../domain/decision.ts';
 import { RequestRefused, remedies, type SidecarError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json-value.ts';
 import type { Answer, AuthzRequest, Surface } from '../../domain/request.ts';
@@ -23,7 +29,7 @@ type Given = Exclude<Decision, { readonly kind: 'queried' }>;
  *   asked, since whoever reads a boolean there would take any object for true
  */
 export function respond(
-  decision: Decision,
+  decision: RecordedDecision,
   { surface, entrypoint, lacksInput }: Pick<AuthzRequest, 'surface' | 'entrypoint' | 'lacksInput'>,
   decisionId: string,
   options: RespondOptions,

@@ -2,9 +2,9 @@ import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { readBundle } from '../../../src/bundle/reading/read-bundle.ts';
 import { type Flip, Shadow, type ShadowOptions } from '../../../src/bundle/shadow/shadow.ts';
+import type { AnsweredDecision } from '../../../src/domain/answered-decision.ts';
 import { bundleRevision } from '../../../src/domain/bundle.ts';
 import type { Reply } from '../../../src/domain/outside.ts';
-import type { Seen } from '../../../src/domain/seen.ts';
 import { epochMs } from '../../../src/domain/time.ts';
 import { buildImage, type PolicyImage } from '../../../src/request/evaluate/policy-image.ts';
 import { HeldTimers } from '../../fakes/held-timers.ts';
@@ -56,7 +56,7 @@ async function imageOf(bytes: Uint8Array): Promise<PolicyImage> {
   return buildImage(wasm, new TextEncoder().encode(dataText), 1_024);
 }
 
-function seen(id: string, effect: string, change: Partial<Seen> = {}): Seen {
+function answered(id: string, effect: string, change: Partial<AnsweredDecision> = {}): AnsweredDecision {
   return {
     decisionId: `decision-${id}`,
     entrypoint,
@@ -73,9 +73,9 @@ function seen(id: string, effect: string, change: Partial<Seen> = {}): Seen {
 describe('a shadow bundle', () => {
   it('sees what was decided, and tells where it would answer otherwise, with both explanations', async () => {
     shadow.use(await imageOf(await listed({ agents: { a: { tier: 'one' } } })), shadowed);
-    shadow.see(seen('a', 'allow'));
-    shadow.see(seen('b', 'allow'));
-    shadow.see(seen('c', 'deny'));
+    shadow.onAnswered(answered('a', 'allow'));
+    shadow.onAnswered(answered('b', 'allow'));
+    shadow.onAnswered(answered('c', 'deny'));
     await eventually(() => results.length === 3);
     expect(results.toSorted()).toEqual(['flip', 'same', 'same']);
     expect(flips).toEqual([
@@ -93,34 +93,34 @@ describe('a shadow bundle', () => {
     await shadow.close();
     shadow = shadowWith({ share: 0.5, random: () => drawn.shift() ?? 1 });
     shadow.use(await imageOf(await listed()), shadowed);
-    for (const id of ['a', 'b', 'c', 'd']) shadow.see(seen(id, 'allow'));
+    for (const id of ['a', 'b', 'c', 'd']) shadow.onAnswered(answered(id, 'allow'));
     await eventually(() => flips.length === 2);
     expect(flips.map(({ decisionId }) => decisionId)).toEqual(['decision-a', 'decision-b']);
     await shadow.close();
     shadow = shadowWith({ share: 0 });
     shadow.use(await imageOf(await listed()), shadowed);
-    shadow.see(seen('e', 'allow'));
+    shadow.onAnswered(answered('e', 'allow'));
     expect(flips).toHaveLength(2);
   });
 
   it('sees nothing before there is one', () => {
-    shadow.see(seen('a', 'allow'));
+    shadow.onAnswered(answered('a', 'allow'));
     expect(results).toEqual([]);
   });
 
   it('compares what failed, too', async () => {
     shadow.use(await imageOf(await listed({ agents: { a: { tier: 'one' } } })), shadowed);
-    shadow.see(seen('a', '', { outcome: { code: 'policy_failed' } }));
+    shadow.onAnswered(answered('a', '', { outcome: { code: 'policy_failed' } }));
     await eventually(() => flips.length === 1);
     expect(flips[0]).toMatchObject({ from: { effect: 'deny', explanation: 'policy_failed' }, to: { effect: 'allow' } });
   });
 
   it('gives way to the next one', async () => {
     shadow.use(await imageOf(await listed()), shadowed);
-    shadow.see(seen('a', 'allow'));
+    shadow.onAnswered(answered('a', 'allow'));
     await eventually(() => flips.length === 1);
     shadow.use(await imageOf(await listed({ agents: { a: { tier: 'one' } } })), bundleRevision('next'));
-    shadow.see(seen('a', 'deny'));
+    shadow.onAnswered(answered('a', 'deny'));
     await eventually(() => flips.length === 2);
     expect(flips[1]?.to).toMatchObject({ effect: 'allow', revision: 'next' });
   });
@@ -153,23 +153,23 @@ describe('a shadow bundle that asks outside', () => {
 
   it('is told what the decision was told, and asks nobody', async () => {
     const allowed = { outcome: { text: '{"effect":"allow"}' } };
-    shadow.see(seen('a', '', { input, ...allowed, replies: new Map([[key, reply('{"yes":true}')]]) }));
-    shadow.see(seen('b', '', { input, ...allowed, replies: new Map([[key, reply('{"yes":false}')]]) }));
+    shadow.onAnswered(answered('a', '', { input, ...allowed, replies: new Map([[key, reply('{"yes":true}')]]) }));
+    shadow.onAnswered(answered('b', '', { input, ...allowed, replies: new Map([[key, reply('{"yes":false}')]]) }));
     await eventually(() => results.length === 2);
     expect(results).toEqual(['same', 'flip']);
     expect(flips[0]).toMatchObject({ decisionId: 'decision-b', to: { effect: 'deny' } });
   });
 
   it('is not compared where it asks what the decision did not', async () => {
-    shadow.see(seen('a', 'allow', { input }));
-    shadow.see(seen('b', 'allow', { input, replies: new Map([['http.send []', reply('')]]) }));
+    shadow.onAnswered(answered('a', 'allow', { input }));
+    shadow.onAnswered(answered('b', 'allow', { input, replies: new Map([['http.send []', reply('')]]) }));
     await eventually(() => results.length === 2);
     expect([results, flips]).toEqual([['dropped', 'dropped'], []]);
   });
 
   it('takes no more replies than it has room for', () => {
     const large = new Map([[key, reply(' '.repeat(9_000_000))]]);
-    shadow.see(seen('a', 'allow', { input, replies: large }));
+    shadow.onAnswered(answered('a', 'allow', { input, replies: large }));
     expect(results).toEqual(['dropped']);
   });
 });
@@ -177,24 +177,24 @@ describe('a shadow bundle that asks outside', () => {
 describe('B13 a shadow that fails', () => {
   it('delays nothing and answers nothing: its work is on another thread, and what it cannot hold is dropped', async () => {
     shadow.use(await imageOf(await listed()), shadowed);
-    for (let index = 0; index < 3_000; index += 1) shadow.see(seen(`${index}`, 'deny'));
+    for (let index = 0; index < 3_000; index += 1) shadow.onAnswered(answered(`${index}`, 'deny'));
     // Nothing has come back yet: seeing is handing over.
     expect(results.filter((result) => result === 'dropped')).toHaveLength(2_000);
     expect(results).toHaveLength(2_000);
     await eventually(() => results.length === 3_000, 20_000);
     expect(results.filter((result) => result === 'same')).toHaveLength(1_000);
-    shadow.see(seen('large', 'deny', { input: JSON.stringify({ subject: { id: 'x'.repeat(9_000_000) } }) }));
+    shadow.onAnswered(answered('large', 'deny', { input: JSON.stringify({ subject: { id: 'x'.repeat(9_000_000) } }) }));
     expect(results.at(-1)).toBe('dropped');
   });
 
   it('has room for eight mebibytes of answers that wait to be compared, and no more', async () => {
     shadow.use(await imageOf(await listed()), shadowed);
     const outcome = { text: JSON.stringify({ effect: 'deny', labels: { large: 'x'.repeat(1_000_000) } }) };
-    for (let index = 0; index < 20; index += 1) shadow.see(seen(`${index}`, 'deny', { outcome }));
+    for (let index = 0; index < 20; index += 1) shadow.onAnswered(answered(`${index}`, 'deny', { outcome }));
     expect(results).toEqual(Array.from({ length: 12 }, () => 'dropped'));
     await eventually(() => results.length === 20);
     // What has been compared makes room again.
-    shadow.see(seen('later', 'deny', { outcome }));
+    shadow.onAnswered(answered('later', 'deny', { outcome }));
     await eventually(() => results.length === 21);
     expect(results.slice(12)).toEqual(Array.from({ length: 9 }, () => 'same'));
   });
@@ -202,7 +202,7 @@ describe('B13 a shadow that fails', () => {
   it('spends its own budget', async () => {
     shadow.use(await imageOf(await compilePolicy('hostile', ['authz/decision'])), shadowed);
     const input = JSON.stringify({ action: { name: 'hoard' }, context: { n: 1e12 } });
-    shadow.see(seen('a', 'allow', { input }));
+    shadow.onAnswered(answered('a', 'allow', { input }));
     await eventually(() => results.length === 1, 20_000);
     expect(flips[0]?.to).toEqual({
       effect: 'deny',
@@ -210,7 +210,7 @@ describe('B13 a shadow that fails', () => {
       revision: shadowed,
     });
     // And the next one is answered.
-    shadow.see(seen('b', 'deny', { input: JSON.stringify({ action: { name: 'canary' } }) }));
+    shadow.onAnswered(answered('b', 'deny', { input: JSON.stringify({ action: { name: 'canary' } }) }));
     await eventually(() => flips.length === 2);
   });
 
@@ -226,11 +226,11 @@ describe('B13 a shadow that fails', () => {
     });
     shadow.use(await imageOf(await listed()), shadowed);
     for (const pauseMs of [1_000, 2_000, 4_000]) {
-      shadow.see(seen('a', 'allow'));
+      shadow.onAnswered(answered('a', 'allow'));
       await eventually(() => timers.pending.length === 1);
       expect(timers.pending).toEqual([pauseMs]);
       // Until it is back there is nobody to ask.
-      shadow.see(seen('b', 'allow'));
+      shadow.onAnswered(answered('b', 'allow'));
       timers.advance(pauseMs);
     }
     expect(started).toBe(4);
@@ -246,7 +246,7 @@ describe('B13 a shadow that fails', () => {
     shadow.use(await imageOf(await listed()), shadowed);
     for (const pauseMs of [1_000, 2_000, 4_000]) {
       expect(timers.pending).toEqual([pauseMs]);
-      shadow.see(seen('a', 'allow'));
+      shadow.onAnswered(answered('a', 'allow'));
       timers.advance(pauseMs);
     }
     expect(results).toEqual(['dropped', 'dropped', 'dropped']);
@@ -260,7 +260,7 @@ describe('B13 a shadow that fails', () => {
       },
     });
     shadow.use(await imageOf(await listed()), shadowed);
-    shadow.see(seen('a', 'allow'));
+    shadow.onAnswered(answered('a', 'allow'));
     await eventually(() => log.of('error').length === 1);
     expect(results).toEqual(['failed']);
   });
@@ -273,7 +273,7 @@ describe('B13 a shadow that fails', () => {
       },
     });
     shadow.use(await imageOf(await listed()), shadowed);
-    shadow.see(seen('a', 'allow'));
+    shadow.onAnswered(answered('a', 'allow'));
     await eventually(() => log.of('error').length === 1);
     expect(results).toEqual(['failed']);
   });

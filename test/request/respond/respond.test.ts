@@ -4,6 +4,7 @@ import type { Decision } from '../../../src/domain/decision.ts';
 import { InternalError, RequestRefused, Undecided } from '../../../src/domain/errors.ts';
 import type { Answer, Surface } from '../../../src/domain/request.ts';
 import { type RespondOptions, respond, respondRefusal } from '../../../src/request/respond/respond.ts';
+import { asRecorded } from '../../support/as-recorded.ts';
 
 const options: RespondOptions = { reasons: 'remedies', realm: 'agents' };
 
@@ -36,7 +37,7 @@ function answered(
   change: Partial<RespondOptions> = {},
   entrypoint = 'authz/decision',
 ): Answer {
-  return respond(decision, { surface, entrypoint }, 'd-1', { ...options, ...change });
+  return respond(asRecorded(decision), { surface, entrypoint }, 'd-1', { ...options, ...change });
 }
 
 function body(answer: Answer): unknown {

@@ -6,7 +6,7 @@ import type { EpochMs } from './time.ts';
 export type Outcome = { readonly text: string | undefined } | { readonly code: string };
 
 /** A decision that was answered already, for whoever compares. */
-export interface Seen {
+export interface AnsweredDecision {
   readonly decisionId: string;
   readonly entrypoint: string;
   readonly input: string;
