@@ -17,7 +17,7 @@ BUILT := dist/.built
 SOURCES := $(shell find src -name '*.ts')
 TOKEN := .postern/control.token
 
-.PHONY: help install build run dev test bundle lint fmt bench conformance demo image compose-up compose-down clean
+.PHONY: help install build run dev check test soak bundle lint fmt bench conformance demo image compose-up compose-down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -25,8 +25,14 @@ help: ## list the targets
 run: $(BUILT) $(TOKEN) ## serve the starter bundle on 127.0.0.1:8181 (control: 8282)
 	@exec $(POSTERN) serve --config deploy/starter.yaml
 
+check: $(BUILT) ## types, style and every quick test, in a minute; ONLY=src/opa: what is related to that
+	@ONLY=$(ONLY) .ci/check
+
 test: $(BUILT) ## install what is missing and pass every test; the last line counts them
 	@.ci/test
+
+soak: $(BUILT) ## the long form of the tests that show more the longer they go
+	@.ci/soak
 
 dev: $(BUILT) ## build bundles/starter.tar.gz anew on every save in rego/; `make run` takes it
 	@exec $(POSTERN) dev rego --output bundles/starter.tar.gz

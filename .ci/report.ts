@@ -3,7 +3,7 @@
  * line `N passed, N failed[, N skipped]`. Exits 1 if anything failed, if a runner left no report, or in CI if anything was
  * skipped.
  *
- * usage: node .ci/report.ts <folder>
+ * usage: node .ci/report.ts <folder> <runner>:<jest or opa>...
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -87,7 +87,7 @@ export function isGood(tallies: readonly Tally[], ci: boolean): boolean {
   return tallies.every(({ failed, skipped }) => failed.length === 0 && (!ci || skipped.length === 0));
 }
 
-/** The runners' reports of `.ci/test`; one that is not there, or is no JSON, failed. */
+/** The runners' reports (.ci/steps); one that is missing, or is not JSON, failed. */
 export function readTallies(folder: string, runners: Readonly<Record<string, 'jest' | 'opa'>>): readonly Tally[] {
   return Object.entries(runners).map(([runner, kind]) => {
     const exitFile = join(folder, `${runner}.exit`);
@@ -103,14 +103,13 @@ export function readTallies(folder: string, runners: Readonly<Record<string, 'je
 }
 
 if (import.meta.main) {
-  const [folder = '.tools/reports'] = process.argv.slice(2);
-  const tallies = readTallies(folder, {
-    'unit-26': 'jest',
-    'unit-24': 'jest',
-    conformance: 'jest',
-    integration: 'jest',
-    rego: 'opa',
+  const [folder = '', ...runners] = process.argv.slice(2);
+  const kinds = runners.map((runner) => {
+    const [name = '', kind] = runner.split(':');
+    if (kind !== 'jest' && kind !== 'opa') throw new Error(`${runner} does not say whether it is jest or opa`);
+    return [name, kind] as const;
   });
+  const tallies = readTallies(folder, Object.fromEntries(kinds));
   let parts: { readonly why?: string } = {};
   try {
     parts = JSON.parse(readFileSync(join(folder, '../parts.json'), 'utf8'));

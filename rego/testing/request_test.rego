@@ -83,7 +83,7 @@ tampered(base, changes, values) := [result |
 # title: odd_values
 # description: |
 #   Those that a careless comparison takes: null is less than every number, and texts and objects are more. How the
-#   compiled policies bear every kind, several at once, is tested with the sidecar (test/author/stays-closed.test.ts).
+#   compiled policies bear every kind, several at once, is tested with the sidecar (test/author/stays-closed.long.test.ts).
 odd_values := [null, -1, "nothing", {}]
 
 # METADATA

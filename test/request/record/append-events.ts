@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline';
 import { DecisionLog } from '../../../src/request/record/decision-log.ts';
 
-// A decision log in a process of its own, so that a limit can be put on it. Run by decision-log.test.ts: reads
+// A decision log in a process of its own, so that a limit can be put on it. Run by decision-log.long.test.ts: reads
 // `append <text>`, `state` and `close` from standard input and answers each with a line of JSON.
 const told: string[] = [];
 const counts = { written: 0, dropped: 0 };
