@@ -7,9 +7,9 @@ import { request } from 'node:http';
 import { Worker } from 'node:worker_threads';
 import { readBundle } from '../src/bundle/reading/read-bundle.ts';
 import { epochMs } from '../src/domain/time.ts';
-import { Asker } from '../src/outbound/asker.ts';
+import { OutboundCalls } from '../src/outbound/outbound-calls.ts';
+import type { Draws } from '../src/request/evaluate/draws.ts';
 import { evaluate } from '../src/request/evaluate/evaluate.ts';
-import type { Nondeterminism } from '../src/request/evaluate/nondeterminism.ts';
 import { PolicyModule } from '../src/request/evaluate/policy-module.ts';
 import { realTimers } from '../src/system/real-timers.ts';
 import { compilePolicy } from '../test/support/compile-policy.ts';
@@ -33,7 +33,7 @@ const bundle = await readBundle(await compilePolicy('outside', [entrypoint]), {
 });
 const limits = { ...patientLimits, memoryPages: 4_096, resultBytes: 1_048_576 };
 const policy = await PolicyModule.load(bundle, { ...limits, outside: ['http.send', 'net.lookup_ip_addr'] });
-const asker = new Asker({
+const calls = new OutboundCalls({
   http: { origins: new Set([new URL(url).origin]), timeoutMs: 20_000, responseBytes: 65_536 },
   lookup: undefined,
   questionsMax: 4,
@@ -50,7 +50,7 @@ const facts = {
   grants: [],
   signalAgesS: {},
 } as unknown as Parameters<typeof evaluate>[1];
-const newlyGiven = (): Nondeterminism => ({ now: facts.now, seed: 'bench', isAsking: true });
+const newlyGiven = (): Draws => ({ now: facts.now, seed: 'bench', isAsking: true });
 
 function exchanged(): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -61,11 +61,11 @@ function exchanged(): Promise<void> {
 }
 
 const asked = newlyGiven();
-await evaluate(policy, facts, asked, asker);
+await evaluate(policy, facts, asked, calls);
 
 const ways: Readonly<Record<string, () => unknown>> = {
   'the exchange alone': exchanged,
-  'the decision, asking': () => evaluate(policy, facts, newlyGiven(), asker),
+  'the decision, asking': () => evaluate(policy, facts, newlyGiven(), calls),
   'the decision, the reply at hand': () => evaluate(policy, facts, { ...newlyGiven(), ...asked }, undefined),
 };
 const best = new Map<string, number>();

@@ -72,7 +72,7 @@ const rooms = Object.keys(mayImport).sort((a, b) => b.length - a.length);
 /** What reaches for the world, or keeps something in its module, and may: with the reason. Unused lines fail. */
 const allowed: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'system/real-timers.ts': { setTimeout: 'these are the timers that main.ts hands in' },
-  'author/settled.ts': { 'node:timers/promises': 'waits between two looks at an editor’s real files' },
+  'author/wait-for-change.ts': { 'node:timers/promises': 'waits between two looks at an editor’s real files' },
   'cli/replace-file.ts': { 'node:crypto randomUUID': 'a name beside the file that no other command takes' },
   'http/close-server.ts': {
     setImmediate: 'lets sockets that the kernel has accepted come in before the server closes',

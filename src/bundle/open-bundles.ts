@@ -137,7 +137,7 @@ async function openShadow(
     ...common(config, needs),
     activated: () => {
       const serving = slot.serving(needs.clock.now());
-      masks = serving.eventRules?.mask !== undefined;
+      masks = serving.decisionLogRules?.mask !== undefined;
       // Its memory goes to the thread that evaluates it, and is no one else's from here on.
       serving.policy.close();
       if (slot.image !== undefined) shadow.use(slot.image, serving.revision);

@@ -4,8 +4,8 @@ import { isNativeError } from 'node:util/types';
 import { AuthorFault } from '../author/author-fault.ts';
 import { findOpa, type Opa, type OpaSearch } from '../author/find-opa.ts';
 import { Rebuilder, type Rebuilt } from '../author/rebuilder.ts';
-import { settled, signsOf } from '../author/settled.ts';
-import type { OutsideBuiltin } from '../domain/outside.ts';
+import { fingerprintOf, waitForChange } from '../author/wait-for-change.ts';
+import type { OutboundBuiltin } from '../domain/outbound.ts';
 import { readArguments, UsageFault } from './arguments.ts';
 import { type CliEffects, exitCodes } from './effects.ts';
 import { replaceFile } from './replace-file.ts';
@@ -34,15 +34,15 @@ export async function dev(args: readonly string[], effects: CliEffects, until: A
     temporaryDirectory: tmpdir(),
   });
   effects.out(`watching ${directory}; every save is checked, tested and built to ${output}\n`);
-  let signs: string | undefined = await signsOf(directory);
-  while (signs !== undefined && !until.aborted) {
+  let fingerprint: string | undefined = await fingerprintOf(directory);
+  while (fingerprint !== undefined && !until.aborted) {
     const begunMs = effects.clock.monotonicMs();
     const built = await rebuilt(rebuilder, allowed, effects);
     if (until.aborted) break;
     // What was saved while it was built may be in one step's answer and not in another's: all of it is done again.
-    const now = await signsOf(directory);
-    if (now !== signs) {
-      signs = now;
+    const now = await fingerprintOf(directory);
+    if (now !== fingerprint) {
+      fingerprint = now;
       continue;
     }
     if (built instanceof AuthorFault) {
@@ -53,7 +53,7 @@ export async function dev(args: readonly string[], effects: CliEffects, until: A
       effects.out(`revision ${built.revision} written, ${seconds} s\n`);
       for (const warning of await unformatted(rebuilder)) effects.err(`${warning}\n`);
     }
-    signs = await settled(directory, signs, until);
+    fingerprint = await waitForChange(directory, fingerprint, until);
   }
   return exitCodes.ok;
 }
@@ -71,7 +71,7 @@ async function foundOpa(search: OpaSearch): Promise<Opa | undefined> {
 /** A directory that cannot be read at the moment is a fault like any other: the next save may mend it. */
 async function rebuilt(
   rebuilder: Rebuilder,
-  allowed: readonly OutsideBuiltin[],
+  allowed: readonly OutboundBuiltin[],
   effects: CliEffects,
 ): Promise<Rebuilt | AuthorFault> {
   try {

@@ -3,12 +3,12 @@ import type { Config } from '../config/schema.ts';
 import { type Decision, effects as effectNames, effectOf } from '../domain/decision.ts';
 import { asSidecarError, type ErrorCode, publicMessages, RequestRefused, Undecided } from '../domain/errors.ts';
 import { canonicalJson, isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json-value.ts';
-import type { Reply } from '../domain/outside.ts';
+import type { OutboundReply } from '../domain/outbound.ts';
 import { type CallerBinding, knownMembers } from '../domain/request.ts';
 import { epochMs, parseRfc3339 } from '../domain/time.ts';
 import { decide } from '../request/decide/decide.ts';
 import { enricher } from '../request/enrich/enrich.ts';
-import type { Nondeterminism } from '../request/evaluate/nondeterminism.ts';
+import type { Draws } from '../request/evaluate/draws.ts';
 import type { PolicyModule } from '../request/evaluate/policy-module.ts';
 import { recordedReplies } from '../request/evaluate/recorded-replies.ts';
 import { identifier, requireOwnSubject } from '../request/identify/identify.ts';
@@ -108,10 +108,10 @@ async function ofRequest(path: string, values: Values, effects: CliEffects, part
   })(request, caller, { revision: policy.revision, currentAt: now }, now);
   const input = { ...(JSON.parse(facts.input) as JsonObject), ...told };
   const notes = values.known === undefined ? ['nothing was told of the device, trust, grants …: --known tells it'] : [];
-  const given: Nondeterminism = { now, seed: 'explain' };
+  const draws: Draws = { now, seed: 'explain' };
   const decision = attempt(
     policy,
-    given,
+    draws,
     () => {
       // A caller that was told is the caller; then what the listener would have made of it says nothing.
       if (!Object.hasOwn(told, 'caller')) requireOwnSubject(request, caller);
@@ -119,7 +119,7 @@ async function ofRequest(path: string, values: Values, effects: CliEffects, part
     },
     entrypoint,
   );
-  return { decision, entrypoint, input, notes: [...notes, ...missedNotes(given)] };
+  return { decision, entrypoint, input, notes: [...notes, ...missedNotes(draws)] };
 }
 
 function viaOf(config: Config, socket: string | undefined): CallerBinding {
@@ -157,9 +157,9 @@ async function ofInput(path: string, values: Values, effects: CliEffects, parts:
   const text = await jsonText(path, effects);
   const input = JSON.parse(text) as JsonValue;
   if (!isJsonObject(input)) throw new CommandFailed(`${path}: no JSON object`);
-  const given: Nondeterminism = { now: effects.clock.now(), seed: 'explain' };
-  const decision = attempt(policy, given, () => text, entrypoint);
-  return { decision, entrypoint, input, notes: missedNotes(given) };
+  const draws: Draws = { now: effects.clock.now(), seed: 'explain' };
+  const decision = attempt(policy, draws, () => text, entrypoint);
+  return { decision, entrypoint, input, notes: missedNotes(draws) };
 }
 
 async function bundleOf(values: Values, effects: CliEffects, parts: ExplainParts) {
@@ -193,10 +193,10 @@ async function ofEvent(values: Values, effects: CliEffects, parts: ExplainParts)
   }
   const { policy } = await bundleOf(values, effects, parts);
   let replayed: string | undefined;
-  const { given } = event;
+  const { draws } = event;
   const decision = attempt(
     policy,
-    given,
+    draws,
     () => event.inputText,
     entrypoint,
     (text) => {
@@ -222,7 +222,7 @@ async function ofEvent(values: Values, effects: CliEffects, parts: ExplainParts)
       ...(closedAfter
         ? [`the policy by itself said ${effectOf(decision)}; what followed it failed, and closed it`]
         : []),
-      ...missedNotes(given),
+      ...missedNotes(draws),
     ],
   };
 }
@@ -239,7 +239,7 @@ interface RecordedEvent {
   readonly inputText: string;
   readonly resultText: string | undefined;
   /** Clock, chance and replies as they were. */
-  readonly given: Nondeterminism;
+  readonly draws: Draws;
   /** Whether the bundle took something out, or put something in. */
   readonly isMasked: boolean;
   /** Whether it holds an error: whatever the policy said, nothing was decided. */
@@ -299,7 +299,7 @@ function readEvent(line: Buffer, path: string): RecordedEvent {
     input: isJsonObject(input) ? input : undefined,
     inputText: textOf('input') ?? '',
     resultText: textOf('result'),
-    given: {
+    draws: {
       now: parseRfc3339(string('timestamp') ?? '') ?? epochMs(0),
       seed: id,
       replies: repliesIn(textOf('nd_builtin_cache') ?? '{}', path),
@@ -310,7 +310,7 @@ function readEvent(line: Buffer, path: string): RecordedEvent {
   };
 }
 
-function repliesIn(cacheText: string, path: string): Map<string, Reply> {
+function repliesIn(cacheText: string, path: string): Map<string, OutboundReply> {
   try {
     return recordedReplies(cacheText);
   } catch (cause) {
@@ -352,13 +352,13 @@ function isErrorCode(code: string): code is ErrorCode {
 /** Evaluates and decides as the sidecar does, failures becoming what they become there. */
 function attempt(
   policy: PolicyModule,
-  given: Nondeterminism,
+  draws: Draws,
   inputText: () => string,
   entrypoint: string,
   seen: (resultText: string | undefined) => void = () => {},
 ): Decision {
   try {
-    const text = policy.evaluate(entrypoint, inputText(), given);
+    const text = policy.evaluate(entrypoint, inputText(), draws);
     seen(text);
     return decide({ revision: policy.revision, text }, entrypoint);
   } catch (cause) {
@@ -367,7 +367,7 @@ function attempt(
 }
 
 /** Nobody outside hears of a look at a policy: what was once answered is in the record, or it is out of reach. */
-function missedNotes({ missed = [] }: Nondeterminism): readonly string[] {
+function missedNotes({ missed = [] }: Draws): readonly string[] {
   return [...new Set(missed)].map((question) => `nobody outside is asked here, and no reply is on record: ${question}`);
 }
 

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { archiveLimits } from '../bundle/reading/read-archive.ts';
 import { readBundle } from '../bundle/reading/read-bundle.ts';
-import { outsideBuiltins } from '../domain/outside.ts';
+import { outboundBuiltins } from '../domain/outbound.ts';
 import { PolicyModule } from '../request/evaluate/policy-module.ts';
 import { type PolicyEffects, resultBytesMax, timedBy } from '../sidecar/limits.ts';
 
@@ -14,6 +14,6 @@ export async function loadPolicy(file: string, effects: PolicyEffects): Promise<
     memoryPages: 4_096,
     resultBytes: resultBytesMax,
     // Nobody outside is asked here, whatever it calls.
-    outside: outsideBuiltins,
+    outside: outboundBuiltins,
   });
 }

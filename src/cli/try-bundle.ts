@@ -5,7 +5,7 @@ import { type Prepared, prepare } from '../bundle/serving/prepare.ts';
 import { bundleRevision } from '../domain/bundle.ts';
 import { isDecisionEntrypoint } from '../domain/decision.ts';
 import { asSidecarError, BundleRefused } from '../domain/errors.ts';
-import { type OutsideBuiltin, outsideBuiltins } from '../domain/outside.ts';
+import { type OutboundBuiltin, outboundBuiltins } from '../domain/outbound.ts';
 import { type PolicyLimits, PolicyModule } from '../request/evaluate/policy-module.ts';
 import { UsageFault } from './arguments.ts';
 import type { CliEffects } from './effects.ts';
@@ -23,11 +23,11 @@ export interface Built {
 export const allowOption = { type: 'string', multiple: true } as const;
 
 /** @throws UsageFault */
-export function allowedBuiltins(names: readonly string[] = []): readonly OutsideBuiltin[] {
-  const unknown = names.find((name) => !(outsideBuiltins as readonly string[]).includes(name));
+export function allowedBuiltins(names: readonly string[] = []): readonly OutboundBuiltin[] {
+  const unknown = names.find((name) => !(outboundBuiltins as readonly string[]).includes(name));
   if (unknown !== undefined)
-    throw new UsageFault(`--allow takes ${outsideBuiltins.join(' or ')}, not ${JSON.stringify(unknown)}`);
-  return outsideBuiltins.filter((name) => names.includes(name));
+    throw new UsageFault(`--allow takes ${outboundBuiltins.join(' or ')}, not ${JSON.stringify(unknown)}`);
+  return outboundBuiltins.filter((name) => names.includes(name));
 }
 
 /** What a sidecar asks unless it is configured otherwise, and what samples are for that name no entrypoint. */
@@ -43,7 +43,7 @@ const unsigned: SigningRule = { required: false, keys: [], scope: undefined };
  */
 export async function tryBundle(
   { bytes, revision, entrypoints }: Built,
-  outside: readonly OutsideBuiltin[],
+  outside: readonly OutboundBuiltin[],
   effects: CliEffects,
 ): Promise<void> {
   const { clock, threadCpuMs } = effects;

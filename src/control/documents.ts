@@ -3,7 +3,7 @@ import { Compile } from 'typebox/compile';
 import { ControlRefused, type ErrorCode } from '../domain/errors.ts';
 import { type Grant, type GrantRequest, grantStandings, type StandingGrant, usesLeft } from '../domain/grant.ts';
 import { isJsonObject, type JsonObject, type JsonValue, member } from '../domain/json-value.ts';
-import { type AboutKind, aboutKinds, type Held, ownSources, type Signal } from '../domain/signal.ts';
+import { type AboutKind, type AttributeReport, aboutKinds, ownSources, type Signal } from '../domain/signal.ts';
 import { type EpochMs, parseRfc3339, rfc3339Of } from '../domain/time.ts';
 import { printable } from '../text/printable.ts';
 
@@ -172,7 +172,7 @@ export function readApproval(body: JsonValue): string | undefined {
   return checked<Static<typeof approvalSchema>>(approval, body, 'grant_invalid', '').approver;
 }
 
-export function heldDocument(kind: AboutKind, id: string, held: readonly Held[]): object {
+export function heldDocument(kind: AboutKind, id: string, held: readonly AttributeReport[]): object {
   return {
     about: { kind, id },
     reports: held.map(({ attribute, value, source, observedAt, expiresAt, sequence }) => ({

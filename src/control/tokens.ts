@@ -10,11 +10,11 @@ export interface TokenFile {
   readonly file: string;
 }
 
-interface Held extends TokenFile {
+interface LoadedToken extends TokenFile {
   /** Absent: its file holds no token now, and nothing is one. */
   digest: Buffer | undefined;
   /** Of the file as it was read last. */
-  signs: string;
+  fingerprint: string;
 }
 
 /** Short tokens can be guessed; 16 bytes of randomness in any usual writing are longer than this. */
@@ -27,10 +27,10 @@ const lengthMax = 4_096;
  * nothing here can leak a token.
  */
 export class Tokens {
-  readonly #held: readonly Held[];
+  readonly #held: readonly LoadedToken[];
   readonly #log: Log;
 
-  private constructor(held: readonly Held[], log: Log) {
+  private constructor(held: readonly LoadedToken[], log: Log) {
     this.#held = held;
     this.#log = log;
   }
@@ -38,7 +38,7 @@ export class Tokens {
   /** @throws ConfigRefused with every file that holds no token, or another's */
   static async open(files: readonly TokenFile[], log: Log): Promise<Tokens> {
     const faults: string[] = [];
-    const held: (Held & { readonly digest: Buffer })[] = [];
+    const held: (LoadedToken & { readonly digest: Buffer })[] = [];
     for (const { name, file } of files) {
       try {
         const read = await readToken(file);
@@ -72,16 +72,16 @@ export class Tokens {
     return principals.length === 1 ? principals[0] : undefined;
   }
 
-  async #refresh(held: Held): Promise<void> {
+  async #refresh(held: LoadedToken): Promise<void> {
     const principal = held.name;
     try {
-      if ((await signsOf(held.file)) === held.signs) return;
+      if ((await fingerprintOf(held.file)) === held.fingerprint) return;
       Object.assign(held, await readToken(held.file));
       this.#log.info('a control token was read anew', { principal });
     } catch (cause) {
       if (held.digest === undefined) return;
       held.digest = undefined;
-      held.signs = '';
+      held.fingerprint = '';
       this.#log.warn('a control token is gone; requests with it are refused', { principal, reason: why(cause) });
     }
   }
@@ -90,18 +90,18 @@ export class Tokens {
 /** No token's digest: nobody knows text that hashes to it. */
 const never = Buffer.alloc(32);
 
-async function signsOf(file: string): Promise<string> {
+async function fingerprintOf(file: string): Promise<string> {
   const { ino, size, mtimeMs, ctimeMs } = await stat(file);
   return `${ino} ${size} ${mtimeMs} ${ctimeMs}`;
 }
 
-async function readToken(file: string): Promise<{ digest: Buffer; signs: string }> {
-  const signs = await signsOf(file);
+async function readToken(file: string): Promise<{ digest: Buffer; fingerprint: string }> {
+  const fingerprint = await fingerprintOf(file);
   const token = (await readFile(file, 'utf8')).trim();
   if (token.length < lengthMin || token.length > lengthMax)
     throw new Error(`it has ${token.length} characters, not ${lengthMin} to ${lengthMax}`);
   if (!/^[A-Za-z0-9\-._~+/]+=*$/.test(token)) throw new Error('it holds characters that no bearer token may have');
-  return { digest: digestOf(token), signs };
+  return { digest: digestOf(token), fingerprint };
 }
 
 function digestOf(token: string): Buffer {

@@ -1,13 +1,13 @@
 import type { Attestation } from './attestation.ts';
 import type { Attempt, Grant, GrantRequest, GrantStanding, StandingGrant } from './grant.ts';
 import type { JsonValue } from './json-value.ts';
-import type { AboutKind, Held, Signal } from './signal.ts';
+import type { AboutKind, AttributeReport, Signal } from './signal.ts';
 import type { EpochMs } from './time.ts';
 
 /** What the sidecar knows of signals, read from memory: never a disk or a network on a request's way. */
 export interface SignalReader {
   /** The same list object until a newer report replaces it, so that what is derived from it can be kept beside it. */
-  held(kind: AboutKind, id: string): readonly Held[] | undefined;
+  held(kind: AboutKind, id: string): readonly AttributeReport[] | undefined;
 }
 
 /** Takes reports in. Everything a promise here resolves to is durable first. */
@@ -79,7 +79,7 @@ export interface AttestationReader {
 export type EventRule = (eventText: string, now: EpochMs, seed: string) => string | undefined;
 
 /** What a bundle says of events before they are kept: OPA's `data.system.log`. */
-export interface EventRules {
+export interface DecisionLogRules {
   /** The parts of an event that are not for the record. */
   readonly mask: EventRule | undefined;
   /** Whether it is not for the record as a whole. */
@@ -87,7 +87,7 @@ export interface EventRules {
 }
 
 /** What became of an event under these rules. */
-export type ScreenStep = 'masked' | 'dropped' | 'mask_failed' | 'drop_failed';
+export type MaskOrDropStep = 'masked' | 'dropped' | 'mask_failed' | 'drop_failed';
 
 /** The operational log. `fields` go under their own keys, never into the message. */
 export interface Log {

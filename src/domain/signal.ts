@@ -20,7 +20,7 @@ export interface Signal {
 }
 
 /** One attribute as one source last reported it. Lists of these are never changed, only replaced. */
-export interface Held {
+export interface AttributeReport {
   readonly attribute: string;
   readonly value: JsonValue;
   readonly source: string;
@@ -30,7 +30,7 @@ export interface Held {
 }
 
 /** How closed a known attribute's value is; more is closed further. `undefined`: no order is known for it. */
-function closedness(attribute: string, value: JsonValue): number | undefined {
+function strictness(attribute: string, value: JsonValue): number | undefined {
   switch (attribute) {
     case 'compliant':
     case 'secure_boot':
@@ -57,9 +57,9 @@ function closedness(attribute: string, value: JsonValue): number | undefined {
  *
  * @returns above 0 if `a` is the more closed value, below 0 if `b` is, 0 if they are equal or have no known order
  */
-export function compareClosedness(attribute: string, a: JsonValue, b: JsonValue): number {
-  const closedA = closedness(attribute, a);
-  const closedB = closedness(attribute, b);
+export function compareStrictness(attribute: string, a: JsonValue, b: JsonValue): number {
+  const closedA = strictness(attribute, a);
+  const closedB = strictness(attribute, b);
   return closedA === undefined || closedB === undefined || closedA === closedB ? 0 : closedA - closedB;
 }
 
@@ -73,12 +73,12 @@ export function compareClosedness(attribute: string, a: JsonValue, b: JsonValue)
  *
  * @param now when `next` came
  */
-export function supersedes(next: Held, before: Held, now: EpochMs): boolean {
+export function supersedes(next: AttributeReport, before: AttributeReport, now: EpochMs): boolean {
   if (before.observedAt > now && next.observedAt <= now)
-    return compareClosedness(next.attribute, next.value, before.value) >= 0;
+    return compareStrictness(next.attribute, next.value, before.value) >= 0;
   if (next.observedAt !== before.observedAt) return next.observedAt > before.observedAt;
   if (next.sequence !== before.sequence) return next.sequence > before.sequence;
-  const closed = compareClosedness(next.attribute, next.value, before.value);
+  const closed = compareStrictness(next.attribute, next.value, before.value);
   if (closed !== 0) return closed > 0;
   const [nextText, beforeText] = [canonicalJson(next.value), canonicalJson(before.value)];
   if (nextText !== beforeText) return nextText > beforeText;

@@ -7,10 +7,10 @@ import type { VerifyOptions } from './attestations/verify-attestation.ts';
 import { GrantTable } from './grants/grant-table.ts';
 import { type SignalResult, SignalTable } from './signals/signal-table.ts';
 import type { Backing, OpenBacking } from './store/backing.ts';
-import { Doubt } from './store/doubt.ts';
 import { DurableStore, type StoreState } from './store/durable-store.ts';
 import { makeStoreDirectory, openLmdb } from './store/lmdb-backing.ts';
 import { lockStore } from './store/store-lock.ts';
+import { StoreLoss } from './store/store-loss.ts';
 
 export interface StoreCaps {
   readonly devices: number;
@@ -110,9 +110,9 @@ export async function openStores(options: StoresOptions): Promise<Stores> {
 /** As `openStores`, on records that lie wherever the backing keeps them. */
 export async function openStoresOn(open: OpenBacking, options: Omit<StoresOptions, 'directory'>): Promise<Stores> {
   const { caps, clock, timers, log } = options;
-  const doubt = new Doubt();
+  const loss = new StoreLoss();
   const signals = new SignalTable({
-    doubt,
+    loss,
     clock,
     entriesMax: { device: caps.devices, subject: caps.subjects, session: caps.sessions, workload: caps.workloads },
     onSignal: options.onSignal,
@@ -124,12 +124,12 @@ export async function openStoresOn(open: OpenBacking, options: Omit<StoresOption
     attestationsMax: caps.attestations,
     onAttestation: options.onAttestation,
   });
-  const kept = [doubt.collection, signals.collection, grants.collection, grants.marks, attestations.collection];
-  const { store, found } = await DurableStore.open({ open, kept, bytesMax, waitMs, clock, timers, log });
+  const collections = [loss.collection, signals.collection, grants.collection, grants.marks, attestations.collection];
+  const { store, found } = await DurableStore.open({ open, collections, bytesMax, waitMs, clock, timers, log });
   for (const table of [signals, grants, attestations]) table.keepIn(store);
   if (found.unreadable.length > 0) log.error('records of the store are unreadable', { count: found.unreadable.length });
   try {
-    await doubt.add(store, found, clock.now());
+    await loss.add(store, found, clock.now());
   } catch (cause) {
     await store.close();
     throw cause;
@@ -141,8 +141,8 @@ export async function openStoresOn(open: OpenBacking, options: Omit<StoresOption
     attestations,
     status: () => ({
       state: store.state,
-      unreadable: doubt.unreadable,
-      ...(doubt.lostSince !== undefined && { lost_since: rfc3339Of(doubt.lostSince) }),
+      unreadable: loss.unreadable,
+      ...(loss.lostSince !== undefined && { lost_since: rfc3339Of(loss.lostSince) }),
       bytes: store.bytes,
       devices: signals.count('device'),
       subjects: signals.count('subject'),
@@ -152,8 +152,8 @@ export async function openStoresOn(open: OpenBacking, options: Omit<StoresOption
       attestations: attestations.count,
       grant_clock_ahead_s: grants.aheadMs() / 1000,
     }),
-    isReady: () => store.state === 'ok' && doubt.isEmpty,
-    acknowledgeLoss: () => doubt.end(store, kept),
+    isReady: () => store.state === 'ok' && loss.isEmpty,
+    acknowledgeLoss: () => loss.end(store, collections),
     async tick() {
       try {
         await grants.tick();

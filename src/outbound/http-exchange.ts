@@ -2,11 +2,11 @@ import { type IncomingMessage, type RequestOptions, request as requestPlain } fr
 import { request as requestTls } from 'node:https';
 import type { LookupFunction } from 'node:net';
 import { getCACertificates, type SecureContextOptions } from 'node:tls';
-import type { Question, Reply, TlsWishes } from '../domain/outside.ts';
+import type { OutboundReply, OutboundRequest, TlsWishes } from '../domain/outbound.ts';
 import { osErrorCode } from '../system/os-error.ts';
 import type { Names } from './names.ts';
 
-type HttpQuestion = Extract<Question, { kind: 'http' }>;
+type HttpQuestion = Extract<OutboundRequest, { kind: 'http' }>;
 
 export interface HttpRules {
   /** Scheme, host and port, as URLs have them: whoever is not among them is never connected to. */
@@ -39,7 +39,7 @@ export async function exchange(
   rules: HttpRules,
   names: Names,
   signal: AbortSignal,
-): Promise<Reply> {
+): Promise<OutboundReply> {
   try {
     let asked = question;
     for (let redirects = 0; ; redirects += 1) {
@@ -130,7 +130,7 @@ function without(body: Uint8Array, { headers }: HttpQuestion): Readonly<Record<s
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith('content-')));
 }
 
-async function replyIn(response: IncomingMessage, bytesMax: number): Promise<Reply> {
+async function replyIn(response: IncomingMessage, bytesMax: number): Promise<OutboundReply> {
   // Copied, because a small one lies among others in Node's pool, all of which would go to another thread with it.
   const body = await bodyOf(response, bytesMax);
   const { statusCode = 0, statusMessage = '', headersDistinct } = response;

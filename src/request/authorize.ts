@@ -2,16 +2,16 @@ import type { AnsweredDecision } from '../domain/answered-decision.ts';
 import { type Decision, isDecisionEntrypoint, type SettledDecision, undecided } from '../domain/decision.ts';
 import { asSidecarError, RequestRefused } from '../domain/errors.ts';
 import type { Facts } from '../domain/facts.ts';
-import type { Outside } from '../domain/outside.ts';
-import type { EventRules, GrantSpender } from '../domain/ports.ts';
+import type { Outbound } from '../domain/outbound.ts';
+import type { DecisionLogRules, GrantSpender } from '../domain/ports.ts';
 import type { Answer, AuthzRequest, RawRequest } from '../domain/request.ts';
 import type { Clock, EpochMs } from '../domain/time.ts';
 import type { JsonLimits } from '../text/scan-json.ts';
 import { decide } from './decide/decide.ts';
 import { settleGrants } from './decide/settle-grants.ts';
 import type { ActiveBundle, Enrich } from './enrich/enrich.ts';
+import { type Draws, ndBuiltinCacheText } from './evaluate/draws.ts';
 import { evaluate } from './evaluate/evaluate.ts';
-import { type Nondeterminism, ndBuiltinCacheText } from './evaluate/nondeterminism.ts';
 import type { PolicyModule } from './evaluate/policy-module.ts';
 import { type Identify, requireOwnSubject } from './identify/identify.ts';
 import { receive } from './receive/receive.ts';
@@ -23,7 +23,7 @@ export interface ServingBundle extends ActiveBundle {
   /** Of the bundles of data beside it, as a record has them. */
   readonly dataBundlesText?: string;
   /** What it lets be kept of events; absent: all of them, as they are. */
-  readonly eventRules?: EventRules | undefined;
+  readonly decisionLogRules?: DecisionLogRules | undefined;
 }
 
 export interface Parts {
@@ -39,9 +39,9 @@ export interface Parts {
    */
   readonly servingBundle: (now: EpochMs) => ServingBundle;
   /** Whom policies may ask while they decide; absent: nobody. */
-  readonly outside?: Outside;
+  readonly outbound?: Outbound;
   /** Of the bundle that serves or did last: for an event of a request that did not come as far as a bundle. */
-  readonly eventRules?: () => EventRules | undefined;
+  readonly decisionLogRules?: () => DecisionLogRules | undefined;
   readonly grants: GrantSpender;
   readonly recorder: Recorder;
   readonly respond: RespondOptions;
@@ -58,8 +58,8 @@ interface Trail {
   bundle?: ServingBundle;
   facts?: Facts;
   resultText?: string | undefined;
-  /** What the evaluation drew from clock, chance and outside, however it ended. */
-  given?: Nondeterminism;
+  /** What the evaluation drew from clock, chance and other servers, however it ended. */
+  draws?: Draws;
 }
 
 /**
@@ -90,10 +90,10 @@ export async function authorize(raw: RawRequest, parts: Parts): Promise<Answer> 
       facts: trail.facts,
       dataBundlesText: trail.bundle?.dataBundlesText,
       resultText: trail.resultText,
-      drawnText: trail.given && ndBuiltinCacheText(trail.given),
+      drawsText: trail.draws && ndBuiltinCacheText(trail.draws),
     },
     stopwatch,
-    trail.bundle === undefined ? parts.eventRules?.() : trail.bundle.eventRules,
+    trail.bundle === undefined ? parts.decisionLogRules?.() : trail.bundle.decisionLogRules,
   );
   stopwatch.enter('respond');
   const answer = respond(decision, trail.request ?? raw, trail.decisionId, parts.respond);
@@ -111,13 +111,13 @@ export async function authorize(raw: RawRequest, parts: Parts): Promise<Answer> 
 
 /** A request that came as far as a policy, and what that made of it. */
 function notifyObserver(trail: Trail, decision: Decision, notify: (answered: AnsweredDecision) => void): void {
-  const { decisionId, bundle, facts, given, resultText: text } = trail;
+  const { decisionId, bundle, facts, draws, resultText: text } = trail;
   if (bundle === undefined || facts === undefined || !isDecisionEntrypoint(facts.entrypoint)) return;
   // Without a result there may still have been an evaluation, which failed.
   const outcome = text === undefined && decision.kind === 'undecided' ? { code: decision.error.code } : { text };
   const { entrypoint, input, now } = facts;
-  const replies = given?.replies;
-  const isMasked = bundle.eventRules?.mask !== undefined;
+  const replies = draws?.replies;
+  const isMasked = bundle.decisionLogRules?.mask !== undefined;
   const revision = bundle.revision;
   const answered: AnsweredDecision = {
     decisionId,
@@ -147,9 +147,9 @@ async function reach(trail: Trail, parts: Parts, stopwatch: Stopwatch): Promise<
   trail.facts = facts;
   stopwatch.enter('evaluate');
 
-  const { outside } = parts;
-  trail.given = { now: facts.now, seed: trail.decisionId, isAsking: outside !== undefined };
-  const evaluated = evaluate(bundle.policy, facts, trail.given, outside);
+  const { outbound } = parts;
+  trail.draws = { now: facts.now, seed: trail.decisionId, isAsking: outbound !== undefined };
+  const evaluated = evaluate(bundle.policy, facts, trail.draws, outbound);
   const result = evaluated instanceof Promise ? await evaluated : evaluated;
   trail.resultText = result.text;
   stopwatch.enter('decide');

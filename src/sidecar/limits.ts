@@ -1,5 +1,5 @@
 import type { Config } from '../config/schema.ts';
-import { type OutsideBuiltin, outsideBuiltins } from '../domain/outside.ts';
+import { type OutboundBuiltin, outboundBuiltins } from '../domain/outbound.ts';
 import type { PolicyLimits } from '../request/evaluate/policy-module.ts';
 import type { ListenerLimits } from '../request/listen/decision-listener.ts';
 import type { Effects } from './effects.ts';
@@ -40,17 +40,17 @@ export function policyLimits({ decision: { limits, builtins } }: Config, effects
     memoryPages: Math.ceil(limits.policy_memory_bytes / wasmPageBytes),
     resultBytes: resultBytesMax,
     budgetMs: limits.policy_ms,
-    outside: allowedOutside(builtins),
+    outside: allowedOutbound(builtins),
     ...timedBy(effects),
   };
 }
 
 /** The builtins that configuration lets ask outside. */
-export function allowedOutside({
+export function allowedOutbound({
   http_send: http,
   lookup_ip_addr: lookup,
-}: Config['decision']['builtins']): readonly OutsideBuiltin[] {
-  return outsideBuiltins.filter((name) => (name === 'http.send' ? http : lookup) !== undefined);
+}: Config['decision']['builtins']): readonly OutboundBuiltin[] {
+  return outboundBuiltins.filter((name) => (name === 'http.send' ? http : lookup) !== undefined);
 }
 
 export function timedBy({ clock, threadCpuMs }: PolicyEffects): Pick<PolicyLimits, 'monotonicMs' | 'threadCpuMs'> {

@@ -10,7 +10,7 @@ import { listenOn, listenOnSocket } from '../http/bind.ts';
 import { closeServer } from '../http/close-server.ts';
 import { strictHttpServer } from '../http/strict-http-server.ts';
 import type { Stores } from '../knowledge/open-stores.ts';
-import type { Asker } from '../outbound/asker.ts';
+import type { OutboundCalls } from '../outbound/outbound-calls.ts';
 import type { DecisionListener } from '../request/listen/decision-listener.ts';
 import type { OperationalLog } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -27,12 +27,12 @@ interface Listener {
 /** All listeners of a sidecar, closed together. */
 export class Listeners {
   readonly #listeners: Listener[] = [];
-  readonly #outbound: Pick<Asker, 'cut'> | undefined;
+  readonly #outbound: Pick<OutboundCalls, 'cut'> | undefined;
   readonly #timers: Timers;
   #cancelCut: () => void = () => undefined;
 
   /** @param outbound the calls that decisions wait for; once their callers are cut off, they end too */
-  constructor(outbound: Pick<Asker, 'cut'> | undefined, timers: Timers) {
+  constructor(outbound: Pick<OutboundCalls, 'cut'> | undefined, timers: Timers) {
     this.#outbound = outbound;
     this.#timers = timers;
   }

@@ -1,18 +1,18 @@
 import type { Config } from '../config/schema.ts';
-import { Asker } from '../outbound/asker.ts';
+import { OutboundCalls } from '../outbound/outbound-calls.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Effects } from './effects.ts';
-import { allowedOutside } from './limits.ts';
+import { allowedOutbound } from './limits.ts';
 
 /** @returns undefined where configuration lets policies call no server */
 export function openOutbound(
   { decision: { builtins } }: Config,
   { timers }: Effects,
   metrics: Metrics,
-): Asker | undefined {
-  if (allowedOutside(builtins).length === 0) return undefined;
+): OutboundCalls | undefined {
+  if (allowedOutbound(builtins).length === 0) return undefined;
   const { http_send: http, lookup_ip_addr: lookup, calls, wait_ms: waitMs, in_flight: inFlightMax } = builtins;
-  return new Asker({
+  return new OutboundCalls({
     http: http && {
       origins: new Set(http.origins),
       timeoutMs: http.timeout_ms,

@@ -108,8 +108,8 @@ async function start(config: Config, effects: Effects, opened: CloseStack): Prom
     identify: identifier({ relays: new Set(config.decision.relays), deviceId: config.device?.id }),
     enrich: enricher({ ...stores, sidecar: about }),
     servingBundle: (now) => bundle.serving(now),
-    ...(outbound !== undefined && { outside: outbound }),
-    eventRules: () => bundle.eventRules,
+    ...(outbound !== undefined && { outbound }),
+    decisionLogRules: () => bundle.decisionLogRules,
     grants: stores.grants,
     recorder: new Recorder({
       clock,

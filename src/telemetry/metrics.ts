@@ -3,8 +3,8 @@ import type { PolicyCatalogue } from '../domain/bundle.ts';
 import { type Decision, effectOf } from '../domain/decision.ts';
 import { type ErrorCode, publicMessages, refusalCodes, remedies } from '../domain/errors.ts';
 import type { Facts } from '../domain/facts.ts';
-import { type OutsideBuiltin, outsideBuiltins } from '../domain/outside.ts';
-import type { ScreenStep } from '../domain/ports.ts';
+import { type OutboundBuiltin, outboundBuiltins } from '../domain/outbound.ts';
+import type { MaskOrDropStep } from '../domain/ports.ts';
 import { CounterTally, type Described, type HistogramRow, HistogramTally } from './fast-histogram.ts';
 import { ageBuckets, durationBuckets, metric } from './metric-names.ts';
 
@@ -32,7 +32,12 @@ const activationResults = ['activated', 'refused'] as const;
 const requestResults = ['new', 'unchanged', 'failed'] as const;
 const attestationResults = ['kept', 'refused'] as const;
 const comparisonResults = ['same', 'flip', 'dropped', 'failed'] as const;
-const screenSteps = ['masked', 'dropped', 'mask_failed', 'drop_failed'] as const satisfies readonly ScreenStep[];
+const maskOrDropSteps = [
+  'masked',
+  'dropped',
+  'mask_failed',
+  'drop_failed',
+] as const satisfies readonly MaskOrDropStep[];
 const outsideResults = ['answered', 'failed', 'refused'] as const;
 
 /** A label value that no bundle announced; policies can invent names, but not series. */
@@ -53,7 +58,7 @@ export class Metrics {
   readonly #overruns = this.#counter(metric.overruns);
   readonly #outsideQuestions = this.#counter(
     metric.outsideQuestions,
-    outsideBuiltins.flatMap((builtin) => outsideResults.map((result) => ({ builtin, result }))),
+    outboundBuiltins.flatMap((builtin) => outsideResults.map((result) => ({ builtin, result }))),
   );
   readonly #activations = this.#byResult(metric.bundleActivations, activationResults);
   readonly #bundleRequests = this.#counter(metric.bundleRequests);
@@ -62,7 +67,7 @@ export class Metrics {
   readonly #shadowFlips = this.#counter(metric.shadowFlips);
   readonly #journalWritten = this.#counter(metric.journalWritten);
   readonly #journalDropped = this.#counter(metric.journalDropped);
-  readonly #journalScreened = this.#byResult(metric.journalScreened, screenSteps);
+  readonly #journalScreened = this.#byResult(metric.journalScreened, maskOrDropSteps);
   readonly #stageRows: Readonly<Record<Stage, HistogramRow>>;
   #catalogue: PolicyCatalogue = { policies: new Map() };
 
@@ -136,7 +141,7 @@ export class Metrics {
     this.#overruns.inc({ entrypoint });
   }
 
-  outsideAsked(builtin: OutsideBuiltin, result: (typeof outsideResults)[number]): void {
+  outsideAsked(builtin: OutboundBuiltin, result: (typeof outsideResults)[number]): void {
     this.#outsideQuestions.inc({ builtin, result });
   }
 
@@ -180,7 +185,7 @@ export class Metrics {
     this.#journalDropped.inc(events);
   }
 
-  journalScreened(result: ScreenStep): void {
+  journalScreened(result: MaskOrDropStep): void {
     this.#journalScreened.inc({ result });
   }
 

@@ -17,9 +17,9 @@ import { effectOf } from '../../src/domain/decision.ts';
 import type { JsonObject } from '../../src/domain/json-value.ts';
 import { epochMs } from '../../src/domain/time.ts';
 import { decide } from '../../src/request/decide/decide.ts';
-import { eventRulesOf } from '../../src/request/evaluate/event-rules.ts';
+import { eventRulesOf } from '../../src/request/evaluate/decision-log-rules.ts';
 import { PolicyModule } from '../../src/request/evaluate/policy-module.ts';
-import { screened } from '../../src/request/record/screen.ts';
+import { maskAndDrop } from '../../src/request/record/mask-and-drop.ts';
 import { deltaBundle, signingPair } from '../bundle/archives.ts';
 import { fakeEffects } from '../cli/fake-effects.ts';
 import { opaMs, realOpa } from '../support/opa.ts';
@@ -147,7 +147,7 @@ describe('the new policy of docs/policy-author.md', () => {
     const rules = eventRulesOf(await policyOf(built));
     if (rules === undefined) throw new Error('the bundle has no rules about events');
     const kept = (input: JsonObject, path: string): string | undefined =>
-      screened(`${JSON.stringify({ path, input })}\n`, rules, epochMs(0), 'd').line;
+      maskAndDrop(`${JSON.stringify({ path, input })}\n`, rules, epochMs(0), 'd').line;
     const input = { subject: { properties: { email: 'CANARY' } }, context: { password: 'CANARY', task: 'kept' } };
     expect(JSON.parse(kept(input, 'authz/decision') ?? '')).toEqual({
       path: 'authz/decision',

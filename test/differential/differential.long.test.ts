@@ -75,7 +75,7 @@ afterAll(async () => {
 
 const failed = 'fails';
 const undefinedValue = 'is undefined';
-const given = { now: epochMs(1_793_613_600_000), seed: 'differential' };
+const draws = { now: epochMs(1_793_613_600_000), seed: 'differential' };
 
 /** Numbers to fourteen digits: the module computes with some digits less than OPA, and has no negative zero. */
 function comparable(text: string): unknown {
@@ -86,7 +86,7 @@ function comparable(text: string): unknown {
 
 function ours(policy: PolicyModule, entrypoint: string, input: string): unknown {
   try {
-    const text = policy.evaluate(entrypoint, input, given);
+    const text = policy.evaluate(entrypoint, input, draws);
     return text === undefined ? undefinedValue : comparable(text);
   } catch {
     return failed;

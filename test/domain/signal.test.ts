@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import type { JsonValue } from '../../src/domain/json-value.ts';
-import { compareClosedness, type Held, supersedes } from '../../src/domain/signal.ts';
+import { type AttributeReport, compareStrictness, supersedes } from '../../src/domain/signal.ts';
 import { epochMs } from '../../src/domain/time.ts';
 
-function held(change: Partial<Held> = {}): Held {
+function held(change: Partial<AttributeReport> = {}): AttributeReport {
   return {
     attribute: 'compliant',
     value: true,
@@ -32,14 +32,14 @@ describe('which of two values closes further', () => {
     ['risk_score', '1', 99],
     ['pending_security_updates', 1, 0],
   ])('%s: %j before %j', (attribute, closed, open) => {
-    expect(compareClosedness(attribute, closed, open)).toBeGreaterThan(0);
-    expect(compareClosedness(attribute, open, closed)).toBeLessThan(0);
-    expect(compareClosedness(attribute, closed, closed)).toBe(0);
+    expect(compareStrictness(attribute, closed, open)).toBeGreaterThan(0);
+    expect(compareStrictness(attribute, open, closed)).toBeLessThan(0);
+    expect(compareStrictness(attribute, closed, closed)).toBe(0);
   });
 
   it('is not known of attributes without an order', () => {
-    expect(compareClosedness('os_version', '1', '2')).toBe(0);
-    expect(compareClosedness('toString', true, false)).toBe(0);
+    expect(compareStrictness('os_version', '1', '2')).toBe(0);
+    expect(compareStrictness('toString', true, false)).toBe(0);
   });
 });
 
@@ -72,8 +72,8 @@ describe('a report', () => {
         expiresAt: fc.constantFrom(undefined, epochMs(10), epochMs(20)),
         source: fc.constant('mdm'),
       })
-      .map((one) => one as Held);
-    const last = (reports: readonly Held[]): Held =>
+      .map((one) => one as AttributeReport);
+    const last = (reports: readonly AttributeReport[]): AttributeReport =>
       reports.reduce((before, next) => (supersedes(next, before, now) ? next : before));
     fc.assert(
       fc.property(

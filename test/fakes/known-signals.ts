@@ -1,11 +1,11 @@
 import type { SignalReader } from '../../src/domain/ports.ts';
-import { type AboutKind, type Held, type Signal, supersedes } from '../../src/domain/signal.ts';
+import { type AboutKind, type AttributeReport, type Signal, supersedes } from '../../src/domain/signal.ts';
 
 /** Signals in memory, by the same rule of replacement as the store's; nothing is durable. */
 export class KnownSignals implements SignalReader {
-  readonly #held = new Map<string, readonly Held[]>();
+  readonly #held = new Map<string, readonly AttributeReport[]>();
 
-  held(kind: AboutKind, id: string): readonly Held[] | undefined {
+  held(kind: AboutKind, id: string): readonly AttributeReport[] | undefined {
     return this.#held.get(`${kind} ${id}`);
   }
 
@@ -13,7 +13,7 @@ export class KnownSignals implements SignalReader {
     const key = `${signal.about.kind} ${signal.about.id}`;
     let list = this.#held.get(key) ?? [];
     for (const [attribute, value] of Object.entries(signal.attributes)) {
-      const next: Held = {
+      const next: AttributeReport = {
         attribute,
         value,
         source: signal.source ?? 'test',

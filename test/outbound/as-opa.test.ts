@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { Asker } from '../../src/outbound/asker.ts';
+import { OutboundCalls } from '../../src/outbound/outbound-calls.ts';
 import { realTimers } from '../../src/system/real-timers.ts';
 import { type AskedServer, askedServer } from '../support/asked-server.ts';
 import { type Certificate, makeCertificate } from '../support/certificates.ts';
@@ -61,7 +61,7 @@ beforeAll(async () => {
   bed = await Testbed.open({
     policy: 'outside',
     entrypoints: ['authz/decision', 'outside/answer'],
-    outside: new Asker({
+    outside: new OutboundCalls({
       http: {
         origins: new Set([plain.origin, secure.origin, 'http://127.0.0.1:1']),
         timeoutMs: 20_000,

@@ -2,11 +2,11 @@ import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { readBundle } from '../../src/bundle/reading/read-bundle.ts';
 import type { Facts } from '../../src/domain/facts.ts';
-import type { Reply } from '../../src/domain/outside.ts';
+import type { OutboundReply } from '../../src/domain/outbound.ts';
 import { epochMs } from '../../src/domain/time.ts';
-import { Asker, type AskerOptions } from '../../src/outbound/asker.ts';
+import { OutboundCalls, type OutboundCallsOptions } from '../../src/outbound/outbound-calls.ts';
+import { type Draws, Unanswered } from '../../src/request/evaluate/draws.ts';
 import { evaluate } from '../../src/request/evaluate/evaluate.ts';
-import { type Nondeterminism, Unanswered } from '../../src/request/evaluate/nondeterminism.ts';
 import { PolicyModule } from '../../src/request/evaluate/policy-module.ts';
 import { realTimers } from '../../src/system/real-timers.ts';
 import { type AskedServer, askedServer, json, type Serve } from '../support/asked-server.ts';
@@ -20,7 +20,7 @@ const opened: { close(): Promise<void> }[] = [];
 
 let server: AskedServer;
 let bed: Testbed;
-let asker: Asker;
+let calls: OutboundCalls;
 let results: string[];
 
 /** What the server does; a test puts its own here. */
@@ -45,9 +45,9 @@ async function serving(how: Serve, tls?: Parameters<typeof askedServer>[1]): Pro
   return one;
 }
 
-async function open(change: Partial<AskerOptions> = {}, origins: readonly string[] = []): Promise<void> {
+async function open(change: Partial<OutboundCallsOptions> = {}, origins: readonly string[] = []): Promise<void> {
   results = [];
-  asker = new Asker({
+  calls = new OutboundCalls({
     http: { origins: new Set([server.origin, ...origins]), timeoutMs: 20_000, responseBytes: 65_536 },
     lookup: undefined,
     questionsMax: 4,
@@ -57,11 +57,11 @@ async function open(change: Partial<AskerOptions> = {}, origins: readonly string
     asked: (_builtin, result) => results.push(result),
     ...change,
   });
-  bed = await Testbed.open({ policy: 'outside', entrypoints: [...entrypoints, 'outside/quiet'], outside: asker });
+  bed = await Testbed.open({ policy: 'outside', entrypoints: [...entrypoints, 'outside/quiet'], outside: calls });
   opened.push(bed);
 }
 
-function http(change: Partial<NonNullable<AskerOptions['http']>>): Pick<AskerOptions, 'http'> {
+function http(change: Partial<NonNullable<OutboundCallsOptions['http']>>): Pick<OutboundCallsOptions, 'http'> {
   return { http: { origins: new Set([server.origin]), timeoutMs: 20_000, responseBytes: 65_536, ...change } };
 }
 
@@ -152,7 +152,7 @@ describe('http.send, allowed', () => {
     serve = (_request, response) => json(response, { yes: true }, 500);
     expect(await decided(get('/a'))).toEqual({ decision: false, code: 'not_everybody_says_yes' });
     expect(results).toEqual(Array.from({ length: 5 }, () => 'answered'));
-    expect(asker.inFlight).toBe(0);
+    expect(calls.inFlight).toBe(0);
   });
 
   it('asks one question once, and clock and chance stay as they were meanwhile', async () => {
@@ -178,7 +178,7 @@ describe('http.send, allowed', () => {
 
   it('leaves whoever asks nobody on the way without a wait', async () => {
     const evaluated = bed.ask(`{"input":${asked()}}`, { surface: 'opa', entrypoint: 'outside/quiet' });
-    expect(asker.inFlight).toBe(0);
+    expect(calls.inFlight).toBe(0);
     expect((await evaluated).body).toContain('nobody');
   });
 });
@@ -232,7 +232,7 @@ describe('P09 a server that does not answer as it should', () => {
     });
     expect(results).toEqual(['failed', 'failed']);
     expect(await bed.recordText()).not.toContain('CANARY');
-    expect(asker.inFlight).toBe(0);
+    expect(calls.inFlight).toBe(0);
   });
 
   it('P09 is told from one that opens', async () => {
@@ -339,7 +339,7 @@ describe('P09 a server that is slow', () => {
     await eventually(() => held.length === 1);
     const others = Array.from({ length: 50 }, () => throughListener(port));
     for (const answer of await Promise.all(others)) expect(answer).toContain('not_everybody_says_yes');
-    expect(asker.inFlight).toBe(1);
+    expect(calls.inFlight).toBe(1);
     for (const release of held) release();
     expect(await slow).toEqual({ decision: true, code: undefined });
   });
@@ -430,10 +430,10 @@ describe('P09 a policy that asks for much', () => {
         outside: ['http.send', 'net.lookup_ip_addr'],
       });
     const facts = { entrypoint: 'authz/decision', input, now: epochMs(0) } as Facts;
-    const asking: Nondeterminism = { now: epochMs(0), seed: 's', isAsking: true };
+    const asking: Draws = { now: epochMs(0), seed: 's', isAsking: true };
     const patient = await within(1_000_000);
-    const replies = new Map<string, Reply>();
-    const whole: Nondeterminism = { now: epochMs(0), seed: 's', isAsking: true, replies };
+    const replies = new Map<string, OutboundReply>();
+    const whole: Draws = { now: epochMs(0), seed: 's', isAsking: true, replies };
     let onceMs = 0;
     for (let missing = true; missing; ) {
       const beganMs = cpuMs;
@@ -452,7 +452,7 @@ describe('P09 a policy that asks for much', () => {
     // Time for the one evaluation that has all replies is none for the four before it as well.
     const policy = await within(onceMs);
     expect(policy.evaluate('authz/decision', input, { ...whole })).toContain('allow');
-    await expect(evaluate(policy, facts, asking, asker)).rejects.toMatchObject({ code: 'policy_budget_spent' });
+    await expect(evaluate(policy, facts, asking, calls)).rejects.toMatchObject({ code: 'policy_budget_spent' });
   });
 });
 

@@ -1,7 +1,7 @@
 import type { LookupAddress } from 'node:dns';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { Asker, type AskerOptions } from '../../src/outbound/asker.ts';
 import { Names } from '../../src/outbound/names.ts';
+import { OutboundCalls, type OutboundCallsOptions } from '../../src/outbound/outbound-calls.ts';
 import { realTimers } from '../../src/system/real-timers.ts';
 import { type AskedServer, askedServer, json } from '../support/asked-server.ts';
 import { eventually } from '../support/eventually.ts';
@@ -14,8 +14,8 @@ afterEach(async () => {
   for (const one of opened.splice(0)) await one.close();
 });
 
-async function open(change: Partial<AskerOptions> = {}): Promise<Asker> {
-  const asker = new Asker({
+async function open(change: Partial<OutboundCallsOptions> = {}): Promise<OutboundCalls> {
+  const calls = new OutboundCalls({
     http: undefined,
     lookup: { names: new Set(['localhost', 'db.acme.example', 'other.acme.example']), timeoutMs: 20_000 },
     questionsMax: 4,
@@ -28,10 +28,10 @@ async function open(change: Partial<AskerOptions> = {}): Promise<Asker> {
   bed = await Testbed.open({
     policy: 'outside',
     entrypoints: ['authz/decision', 'outside/addresses'],
-    outside: asker,
+    outside: calls,
   });
   opened.push(bed);
-  return asker;
+  return calls;
 }
 
 async function addressesOf(name: string): Promise<unknown> {

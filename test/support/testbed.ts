@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { readBundle } from '../../src/bundle/reading/read-bundle.ts';
 import type { Attestation } from '../../src/domain/attestation.ts';
 import { RequestRefused, type SidecarError, Undecided } from '../../src/domain/errors.ts';
-import { type Outside, type OutsideBuiltin, outsideBuiltins } from '../../src/domain/outside.ts';
+import { type Outbound, type OutboundBuiltin, outboundBuiltins } from '../../src/domain/outbound.ts';
 import type { Answer, CallerBinding, RawRequest, Surface } from '../../src/domain/request.ts';
 import { listenOn } from '../../src/http/bind.ts';
 import { authorize, type Parts, type ServingBundle } from '../../src/request/authorize.ts';
 import { enricher } from '../../src/request/enrich/enrich.ts';
-import { eventRulesOf } from '../../src/request/evaluate/event-rules.ts';
+import { eventRulesOf } from '../../src/request/evaluate/decision-log-rules.ts';
 import { PolicyModule } from '../../src/request/evaluate/policy-module.ts';
 import { identifier } from '../../src/request/identify/identify.ts';
 import {
@@ -60,12 +60,12 @@ export interface TestbedOptions {
   readonly pendingBytesMax?: number;
   readonly via?: CallerBinding;
   /** Whom the policy may ask; it is loaded with what that takes. */
-  readonly outside?: Outside;
+  readonly outside?: Outbound;
   /** Keeps events in their other form, too. */
   readonly prints?: boolean;
 }
 
-export async function loadPolicy(bundle: Uint8Array, outside: readonly OutsideBuiltin[] = []): Promise<PolicyModule> {
+export async function loadPolicy(bundle: Uint8Array, outside: readonly OutboundBuiltin[] = []): Promise<PolicyModule> {
   return PolicyModule.load(await readBundle(bundle, archiveLimits), { ...policyLimits, outside });
 }
 
@@ -109,8 +109,8 @@ export class Testbed {
     this.logFile = join(directory, 'decisions.jsonl');
     this.#decisionLog = decisionLog;
     this.via = options.via ?? { method: 'configured', id: agent };
-    const eventRules = eventRulesOf(policy);
-    this.bundle = { revision: policy.revision, policy, currentAt: this.clock.now(), eventRules };
+    const decisionLogRules = eventRulesOf(policy);
+    this.bundle = { revision: policy.revision, policy, currentAt: this.clock.now(), decisionLogRules };
     const recorder = new Recorder({
       overruns: this.overruns,
       log: this.log,
@@ -138,8 +138,8 @@ export class Testbed {
         if (this.bundle === undefined) throw new Undecided('no_bundle', 'the test took it away');
         return this.bundle;
       },
-      ...(options.outside !== undefined && { outside: options.outside }),
-      eventRules: () => eventRules,
+      ...(options.outside !== undefined && { outbound: options.outside }),
+      decisionLogRules: () => decisionLogRules,
       grants: this.grants,
       recorder,
       respond: { reasons: options.reasons ?? 'remedies', realm: 'test' },
@@ -165,7 +165,7 @@ export class Testbed {
       options.policyModule ??
       (await loadPolicy(
         await compilePolicy(options.policy ?? 'allow', options.entrypoints ?? ['authz/decision']),
-        options.outside === undefined ? [] : outsideBuiltins,
+        options.outside === undefined ? [] : outboundBuiltins,
       ));
     const directory = await mkdtemp(join(tmpdir(), 'testbed-'));
     const made: { testbed?: Testbed } = {};

@@ -1,6 +1,6 @@
 import { BundleRefused } from '../../domain/errors.ts';
 import { isJsonObject, type JsonValue, member } from '../../domain/json-value.ts';
-import type { Reply } from '../../domain/outside.ts';
+import type { OutboundReply } from '../../domain/outbound.ts';
 import { type EpochMs, epochMs, parseRfc3339 } from '../../domain/time.ts';
 import { recordedReplies } from '../../request/evaluate/recorded-replies.ts';
 import { itemsOf, membersOf } from '../../text/json-text.ts';
@@ -19,7 +19,7 @@ export interface Sample {
   /** The answer has all of it, and may have more members; undefined: the entrypoint gives none. */
   readonly expect: JsonValue | undefined;
   /** What anybody outside would say, had they been asked: a sample is answered without them. */
-  readonly replies: ReadonlyMap<string, Reply>;
+  readonly replies: ReadonlyMap<string, OutboundReply>;
 }
 
 export const samplesFile = 'samples.json';
@@ -77,7 +77,7 @@ function sampleOf(item: JsonValue, text: string, where: string): Sample {
 }
 
 /** As a decision event has it: what was once recorded can be put into a sample. */
-function repliesIn(cacheText: string | undefined, where: string): ReadonlyMap<string, Reply> {
+function repliesIn(cacheText: string | undefined, where: string): ReadonlyMap<string, OutboundReply> {
   try {
     return cacheText === undefined ? new Map() : recordedReplies(cacheText);
   } catch (cause) {

@@ -1,9 +1,9 @@
 import type { BundleRevision, PolicyCatalogue } from '../../domain/bundle.ts';
 import { BundleRefused, Undecided } from '../../domain/errors.ts';
-import type { EventRules, Log } from '../../domain/ports.ts';
+import type { DecisionLogRules, Log } from '../../domain/ports.ts';
 import type { Timers } from '../../domain/time.ts';
 import { type Clock, type EpochMs, epochMs } from '../../domain/time.ts';
-import { eventRulesOf } from '../../request/evaluate/event-rules.ts';
+import { eventRulesOf } from '../../request/evaluate/decision-log-rules.ts';
 import type { PolicyImage } from '../../request/evaluate/policy-image.ts';
 import { type PolicyHost, type PolicyLimits, PolicyModule } from '../../request/evaluate/policy-module.ts';
 import type { ArchiveLimits } from '../reading/read-archive.ts';
@@ -62,7 +62,7 @@ export interface Serving {
   readonly bundles: ReadonlyMap<string, ServingBundle>;
   /** Those of data, as a record has them: `,"<name>":{"revision":"…"}` for each. */
   readonly dataBundlesText: string;
-  readonly eventRules: EventRules | undefined;
+  readonly decisionLogRules: DecisionLogRules | undefined;
 }
 
 export interface ServingBundle {
@@ -143,8 +143,8 @@ export class BundleSlot {
   }
 
   /** What it lets be kept of events, even while it is too old to decide. */
-  get eventRules(): EventRules | undefined {
-    return this.#serving?.eventRules;
+  get decisionLogRules(): DecisionLogRules | undefined {
+    return this.#serving?.decisionLogRules;
   }
 
   /** Serves what was kept on disk, if all of it is there and still good; says in the log if it is not. */
@@ -354,7 +354,7 @@ export class BundleSlot {
       currentAt: epochMs(currentAt),
       bundles,
       dataBundlesText,
-      eventRules: eventRulesOf(policy),
+      decisionLogRules: eventRulesOf(policy),
     };
   }
 

@@ -2,7 +2,7 @@ import { bundleRevision, type PolicyCatalogue } from '../../domain/bundle.ts';
 import { asSidecarError, BundleRefused } from '../../domain/errors.ts';
 import type { JsonValue } from '../../domain/json-value.ts';
 import { namingRules } from '../../request/evaluate/calling-rules.ts';
-import type { Nondeterminism } from '../../request/evaluate/nondeterminism.ts';
+import type { Draws } from '../../request/evaluate/draws.ts';
 import { buildImage, type PolicyImage, patchImage } from '../../request/evaluate/policy-image.ts';
 import { type PolicyLimits, PolicyModule } from '../../request/evaluate/policy-module.ts';
 import type { ArchiveLimits } from '../reading/read-archive.ts';
@@ -240,16 +240,16 @@ function requireEntrypoints(
 
 function requireAnswer(policy: PolicyModule, sample: Sample, usual: string): void {
   const { name, entrypoint = usual, inputText, now, expect, replies } = sample;
-  const given: Nondeterminism = { now, seed: name, replies: new Map(replies) };
+  const draws: Draws = { now, seed: name, replies: new Map(replies) };
   let text: string | undefined;
   try {
-    text = policy.evaluate(entrypoint, inputText, given);
+    text = policy.evaluate(entrypoint, inputText, draws);
   } catch (cause) {
     // A reply that is not there is why, then.
-    requireReplies(given, sample);
+    requireReplies(draws, sample);
     throw new BundleRefused(`the sample ${JSON.stringify(name)} fails: ${asSidecarError(cause).message}`, { cause });
   }
-  requireReplies(given, sample);
+  requireReplies(draws, sample);
   const answer = text === undefined ? undefined : (JSON.parse(text) as JsonValue);
   if (fulfils(answer, expect)) return;
   const shown = (value: JsonValue | undefined): string => (JSON.stringify(value) ?? 'nothing').slice(0, 300);
@@ -258,7 +258,7 @@ function requireAnswer(policy: PolicyModule, sample: Sample, usual: string): voi
   );
 }
 
-function requireReplies({ missed: [first] = [] }: Nondeterminism, { name }: Sample): void {
+function requireReplies({ missed: [first] = [] }: Draws, { name }: Sample): void {
   if (first !== undefined)
     throw new BundleRefused(
       `the sample ${JSON.stringify(name)} asks ${first.slice(0, 300)}, for which its nd_builtin_cache holds no reply`,

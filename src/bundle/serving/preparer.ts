@@ -32,7 +32,7 @@ export class Preparer {
     this.#options = options;
   }
 
-  /** @throws BundleRefused if it cannot serve, OutOfHand if that could not be found out */
+  /** @throws BundleRefused if it cannot serve, PreparationFailed if that could not be found out */
   prepare(job: PrepareJob): Promise<Prepared> {
     const result = this.#last.then(() => this.#run(job));
     this.#last = result.catch(() => undefined);
@@ -46,7 +46,7 @@ export class Preparer {
   }
 
   async #run(job: PrepareJob): Promise<Prepared> {
-    if (this.#isClosed) throw new OutOfHand('no bundle is prepared any more');
+    if (this.#isClosed) throw new PreparationFailed('no bundle is prepared any more');
     this.#cancelLinger();
     const worker = this.#start();
     worker.ref();
@@ -71,7 +71,7 @@ export class Preparer {
         resourceLimits: { maxOldGenerationSizeMb: heapMebibytes },
       });
     } catch (cause) {
-      throw new OutOfHand(`the thread that prepares bundles did not start${whyOf(cause)}`, { cause });
+      throw new PreparationFailed(`the thread that prepares bundles did not start${whyOf(cause)}`, { cause });
     }
     return this.#worker;
   }
@@ -100,11 +100,11 @@ export class Preparer {
       };
       const died = (cause: unknown): void => {
         settle();
-        reject(new OutOfHand(`the thread that prepares bundles ended${whyOf(cause)}`, { cause }));
+        reject(new PreparationFailed(`the thread that prepares bundles ended${whyOf(cause)}`, { cause }));
       };
       const cancel = timers.after(timeoutMs, () => {
         settle();
-        reject(new OutOfHand(`the bundle was not ready after ${timeoutMs} ms`));
+        reject(new PreparationFailed(`the bundle was not ready after ${timeoutMs} ms`));
       });
       worker.on('message', answered).on('error', died).on('exit', died);
       worker.postMessage({ id, job, limits } satisfies PrepareRequest);
@@ -113,13 +113,13 @@ export class Preparer {
 }
 
 /** The thread came to no answer, or to none that is about the bundle: no word on it, so it may be tried again. */
-class OutOfHand extends Error {}
+class PreparationFailed extends Error {}
 
 function whyOf(cause: unknown): string {
   return cause instanceof Error ? `: ${cause.message}` : '';
 }
 
 function refusalOf({ message, bundle, isRefused }: Refusal): Error {
-  if (!isRefused) return new OutOfHand(`the bundle could not be prepared: ${message}`);
+  if (!isRefused) return new PreparationFailed(`the bundle could not be prepared: ${message}`);
   return bundle === undefined ? new BundleRefused(message) : new RefusedBundle(message, bundle);
 }

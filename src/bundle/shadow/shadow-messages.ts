@@ -1,5 +1,5 @@
 import type { Outcome } from '../../domain/answered-decision.ts';
-import type { Reply } from '../../domain/outside.ts';
+import type { OutboundReply } from '../../domain/outbound.ts';
 import type { EpochMs } from '../../domain/time.ts';
 import type { PolicyImage } from '../../request/evaluate/policy-image.ts';
 import type { ThreadPolicyLimits } from '../serving/thread-time.ts';
@@ -12,7 +12,7 @@ export interface ShadowQuestion {
   readonly now: EpochMs;
   readonly seed: string;
   /** What was asked outside for it, and what came back. */
-  readonly replies: ReadonlyMap<string, Reply> | undefined;
+  readonly replies: ReadonlyMap<string, OutboundReply> | undefined;
 }
 
 export type ShadowMessage =

@@ -2,7 +2,7 @@ import { parentPort } from 'node:worker_threads';
 import type { Outcome } from '../../domain/answered-decision.ts';
 import { bundleRevision } from '../../domain/bundle.ts';
 import { asSidecarError, Undecided } from '../../domain/errors.ts';
-import type { Nondeterminism } from '../../request/evaluate/nondeterminism.ts';
+import type { Draws } from '../../request/evaluate/draws.ts';
 import { PolicyModule } from '../../request/evaluate/policy-module.ts';
 import { timed } from '../serving/thread-time.ts';
 import type { ShadowAnswer, ShadowMessage, ShadowQuestion } from './shadow-messages.ts';
@@ -11,15 +11,15 @@ import type { ShadowAnswer, ShadowMessage, ShadowQuestion } from './shadow-messa
 let policy: Promise<PolicyModule> | undefined;
 
 async function answerTo({ entrypoint, input, now, seed, replies }: ShadowQuestion): Promise<Outcome | undefined> {
-  const given: Nondeterminism = { now, seed, ...(replies !== undefined && { replies: new Map(replies) }) };
+  const draws: Draws = { now, seed, ...(replies !== undefined && { replies: new Map(replies) }) };
   let outcome: Outcome;
   try {
     if (policy === undefined) throw new Undecided('no_bundle', 'asked before there was a policy');
-    outcome = { text: (await policy).evaluate(entrypoint, input, given) };
+    outcome = { text: (await policy).evaluate(entrypoint, input, draws) };
   } catch (cause) {
     outcome = { code: asSidecarError(cause).code };
   }
-  return given.missed === undefined ? outcome : undefined;
+  return draws.missed === undefined ? outcome : undefined;
 }
 
 parentPort?.on('message', async (message: ShadowMessage) => {

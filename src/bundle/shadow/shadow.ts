@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { AnsweredDecision, Outcome } from '../../domain/answered-decision.ts';
 import type { BundleRevision } from '../../domain/bundle.ts';
-import type { Reply } from '../../domain/outside.ts';
+import type { OutboundReply } from '../../domain/outbound.ts';
 import type { Log } from '../../domain/ports.ts';
 import type { Timers } from '../../domain/time.ts';
 import type { PolicyImage } from '../../request/evaluate/policy-image.ts';
@@ -201,7 +201,7 @@ export class Shadow {
 }
 
 /** What a decision that waits keeps in memory, about. */
-function unitsIn({ input, outcome, replies = new Map<string, Reply>() }: AnsweredDecision): number {
+function unitsIn({ input, outcome, replies = new Map<string, OutboundReply>() }: AnsweredDecision): number {
   let units = input.length;
   if ('text' in outcome) units += outcome.text?.length ?? 0;
   for (const [key, reply] of replies) units += key.length + (reply.kind === 'response' ? reply.body.length : 0) + 1_024;

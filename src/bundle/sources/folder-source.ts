@@ -18,7 +18,7 @@ export interface FolderSourceOptions {
 interface Found {
   readonly name: string;
   readonly path: string;
-  readonly signs: string;
+  readonly fingerprint: string;
   readonly size: number;
   readonly modifiedMs: number;
 }
@@ -40,7 +40,7 @@ interface Look {
 export class FolderSource implements BundleSource {
   readonly shown: string;
   readonly #options: FolderSourceOptions;
-  #signs = '';
+  #fingerprint = '';
 
   constructor(options: FolderSourceOptions) {
     this.#options = options;
@@ -50,14 +50,16 @@ export class FolderSource implements BundleSource {
   async fetch({ asked }: Wanted): Promise<Fetched> {
     const { bytesMax, clock } = this.#options;
     const found = await this.#look();
-    const signs = signsOf(found);
-    if (!asked && signs === this.#signs) return { kind: 'unchanged', isHeld: false };
+    const fingerprint = fingerprintOf(found);
+    if (!asked && fingerprint === this.#fingerprint) return { kind: 'unchanged', isHeld: false };
     const total = found.reduce((sum, { size }) => sum + size, 0);
-    if (total > bytesMax) throw this.#refused(signs, `the folder has ${total} bytes; at most ${bytesMax} are read`);
+    if (total > bytesMax)
+      throw this.#refused(fingerprint, `the folder has ${total} bytes; at most ${bytesMax} are read`);
     const files = new Map<string, Uint8Array>();
     for (const { name, path } of found) files.set(name, await contentOf(path, bytesMax));
-    if (signsOf(await this.#look()) !== signs) throw new SourceFailed('the folder changed while it was read');
-    this.#signs = signs;
+    if (fingerprintOf(await this.#look()) !== fingerprint)
+      throw new SourceFailed('the folder changed while it was read');
+    this.#fingerprint = fingerprint;
     const archive = new GrowingBytes(bytesMax + found.length * 1_024 + 65_536);
     for (const piece of packed(files)) archive.push(piece);
     const newest = found.reduce((latest, { modifiedMs }) => Math.max(latest, modifiedMs), 0);
@@ -65,8 +67,8 @@ export class FolderSource implements BundleSource {
     return { kind: 'bundle', ...archive.done(), etag: undefined, currentAt };
   }
 
-  #refused(signs: string, message: string): BundleRefused {
-    this.#signs = signs;
+  #refused(fingerprint: string, message: string): BundleRefused {
+    this.#fingerprint = fingerprint;
     return new BundleRefused(message);
   }
 
@@ -78,7 +80,7 @@ export class FolderSource implements BundleSource {
       await this.#lookInto(look, '', [whole]);
       return look.files.sort((a, b) => (a.name < b.name ? -1 : 1));
     } catch (cause) {
-      this.#signs = '';
+      this.#fingerprint = '';
       if (cause instanceof BundleRefused) throw cause;
       throw unreadable(cause);
     }
@@ -109,14 +111,20 @@ export class FolderSource implements BundleSource {
         await this.#lookInto(look, name, [...way, path]);
       } else if (found.isFile()) {
         const { ino, size, mtimeMs, ctimeMs } = found;
-        files.push({ name, path, size, modifiedMs: mtimeMs, signs: `${name} ${ino} ${size} ${mtimeMs} ${ctimeMs}` });
+        files.push({
+          name,
+          path,
+          size,
+          modifiedMs: mtimeMs,
+          fingerprint: `${name} ${ino} ${size} ${mtimeMs} ${ctimeMs}`,
+        });
       } else throw new BundleRefused(`${name} is no plain file`);
     }
   }
 }
 
-function signsOf(found: readonly Found[]): string {
-  return found.map(({ signs }) => signs).join('\n');
+function fingerprintOf(found: readonly Found[]): string {
+  return found.map(({ fingerprint }) => fingerprint).join('\n');
 }
 
 async function contentOf(path: string, bytesMax: number): Promise<Uint8Array> {

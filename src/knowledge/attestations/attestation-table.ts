@@ -17,7 +17,7 @@ export interface AttestationTableOptions extends VerifyOptions {
 }
 
 /** An attestation and the print of the key that verified it: a key id may be given to another key. */
-interface Kept {
+interface StoredAttestation {
   readonly attestation: Attestation;
   readonly keyPrint: string;
 }
@@ -28,7 +28,7 @@ const none: readonly Attestation[] = [];
 
 /** Attestations that verified at the door; no other is ever kept, and none outlives the trust in its key. */
 export class AttestationTable implements AttestationKeeper {
-  readonly collection: Collection<Kept>;
+  readonly collection: Collection<StoredAttestation>;
   readonly #options: AttestationTableOptions;
   readonly #keyPrints: ReadonlyMap<string, string>;
   /** Those that still count, the one kept longest first. */
@@ -40,11 +40,11 @@ export class AttestationTable implements AttestationKeeper {
   constructor(options: AttestationTableOptions) {
     this.#options = options;
     this.#keyPrints = new Map(options.keys.map(({ id, publicKey }) => [id, printOf(publicKey)]));
-    this.collection = new Collection<Kept>({
+    this.collection = new Collection<StoredAttestation>({
       kind: 'attestation',
       groupsOf: (kept) => (this.#isTrusted(kept) ? [kept.attestation.digest] : []),
-      encode: encodeKept,
-      decode: decodeKept,
+      encode: encodeAttestation,
+      decode: decodeAttestation,
       changed: (key, before, after) => this.#index(key, before, after),
     });
   }
@@ -82,14 +82,14 @@ export class AttestationTable implements AttestationKeeper {
   }
 
   #take(tx: Transaction, attestation: Attestation): Attestation {
-    const kept = this.#keptOf(attestation);
+    const kept = this.#stored(attestation);
     const key = keyOf(kept);
     // The same word again keeps its first day: sending it anew must not make it younger.
     const before = this.collection.getIn(tx, key);
     if (before !== undefined) return before.attestation;
     this.collection.setIn(tx, key, kept);
     const { digest } = attestation;
-    const ofDigest = this.of(digest).map((one) => keyOf(this.#keptOf(one)));
+    const ofDigest = this.of(digest).map((one) => keyOf(this.#stored(one)));
     for (const oldest of this.#keysIn(tx, ofDigest)) {
       if (this.collection.countIn(tx, digest) <= perDigestMax) break;
       if (this.collection.getIn(tx, oldest)?.attestation.digest === digest) this.collection.removeIn(tx, oldest);
@@ -110,7 +110,7 @@ export class AttestationTable implements AttestationKeeper {
     yield* this.collection.setKeysIn(tx);
   }
 
-  #index(key: string, before: Kept | undefined, after: Kept | undefined): void {
+  #index(key: string, before: StoredAttestation | undefined, after: StoredAttestation | undefined): void {
     this.#order.delete(key);
     if (before !== undefined) {
       const { digest } = before.attestation;
@@ -126,12 +126,12 @@ export class AttestationTable implements AttestationKeeper {
   }
 
   /** As it is kept while its key is trusted. */
-  #keptOf(attestation: Attestation): Kept {
+  #stored(attestation: Attestation): StoredAttestation {
     return { attestation, keyPrint: this.#keyPrints.get(attestation.keyId) ?? '' };
   }
 
   /** The configuration may have changed since: a key that is gone, or may say less, takes its words with it. */
-  #isTrusted({ attestation, keyPrint }: Kept): boolean {
+  #isTrusted({ attestation, keyPrint }: StoredAttestation): boolean {
     const key = this.#options.keys.find(({ id }) => id === attestation.keyId);
     return (
       key !== undefined &&
@@ -149,13 +149,13 @@ function printOf(key: KeyObject): string {
 }
 
 /** Everything it says but when it came. */
-function keyOf({ attestation, keyPrint }: Kept): string {
+function keyOf({ attestation, keyPrint }: StoredAttestation): string {
   const { type, builder, buildType, digest, sourceRepository, finishedAt } = attestation;
   const parts = [type, builder, buildType, digest, keyPrint, sourceRepository ?? '', String(finishedAt ?? '')];
   return recordKey('attestation', parts);
 }
 
-function encodeKept({ attestation, keyPrint }: Kept): JsonValue {
+function encodeAttestation({ attestation, keyPrint }: StoredAttestation): JsonValue {
   const { type, builder, buildType, digest, keyId, sourceRepository, finishedAt, receivedAt } = attestation;
   return {
     ...{ type, builder, build_type: buildType, digest, key_id: keyId, key_print: keyPrint, received_at: receivedAt },
@@ -164,7 +164,7 @@ function encodeKept({ attestation, keyPrint }: Kept): JsonValue {
   };
 }
 
-function decodeKept(value: JsonValue): Kept | undefined {
+function decodeAttestation(value: JsonValue): StoredAttestation | undefined {
   if (!isJsonObject(value)) return undefined;
   const text = (name: string): string | undefined => {
     const found = member(value, name);

@@ -1,12 +1,12 @@
 import { ControlRefused } from '../../domain/errors.ts';
 import { isJsonObject, type JsonObject, type JsonValue, member } from '../../domain/json-value.ts';
 import type { SignalKeeper } from '../../domain/ports.ts';
-import { type AboutKind, aboutKinds, type Held, type Signal, supersedes } from '../../domain/signal.ts';
+import { type AboutKind, type AttributeReport, aboutKinds, type Signal, supersedes } from '../../domain/signal.ts';
 import { type Clock, type EpochMs, epochMs } from '../../domain/time.ts';
 import { Collection } from '../store/collection.ts';
-import type { Doubt } from '../store/doubt.ts';
 import type { DurableStore } from '../store/durable-store.ts';
 import { recordKey } from '../store/record-key.ts';
+import type { StoreLoss } from '../store/store-loss.ts';
 import type { Transaction } from '../store/transaction.ts';
 import { checkSignal } from './check-signal.ts';
 import { SourceLabels } from './source-labels.ts';
@@ -21,19 +21,21 @@ interface Arrived {
 interface Closing {
   readonly arrived: Set<Arrived>;
   /** What is held with them, while the disk's word is what it was. */
-  kept: { readonly stored: readonly Held[] | undefined; readonly held: readonly Held[] | undefined } | undefined;
+  kept:
+    | { readonly stored: readonly AttributeReport[] | undefined; readonly held: readonly AttributeReport[] | undefined }
+    | undefined;
 }
 
 interface Entry {
   readonly kind: AboutKind;
   readonly id: string;
-  readonly held: readonly Held[];
+  readonly held: readonly AttributeReport[];
 }
 
 export type SignalResult = 'changed' | 'unchanged' | 'refused';
 
 export interface SignalTableOptions {
-  readonly doubt: Doubt;
+  readonly loss: StoreLoss;
   readonly clock: Clock;
   /** Most things of each kind that something is held about. */
   readonly entriesMax: Readonly<Record<AboutKind, number>>;
@@ -51,7 +53,7 @@ const keptAfterExpiryMs = 24 * 60 * 60 * 1000;
  * What stands for a record that was lost: it cannot be known that nobody had revoked the session or the subject. Devices
  * and workloads need none; what is not known about them is missing, and what is missing closes.
  */
-const mayBeRevoked: Held = {
+const mayBeRevoked: AttributeReport = {
   attribute: 'revoked',
   value: true,
   source: 'store',
@@ -59,16 +61,16 @@ const mayBeRevoked: Held = {
   expiresAt: undefined,
   sequence: 0,
 };
-const onlyMayBeRevoked: readonly Held[] = [mayBeRevoked];
+const onlyMayBeRevoked: readonly AttributeReport[] = [mayBeRevoked];
 
 /** Device reports and trust signals: on disk, and in memory for the way of a request. */
 export class SignalTable implements SignalKeeper {
   readonly collection: Collection<Entry>;
   readonly #options: SignalTableOptions;
-  readonly #byKind: ReadonlyMap<AboutKind, Map<string, readonly Held[]>> = new Map(
+  readonly #byKind: ReadonlyMap<AboutKind, Map<string, readonly AttributeReport[]>> = new Map(
     aboutKinds.map((kind) => [kind, new Map()]),
   );
-  readonly #withDoubt = new WeakMap<readonly Held[], readonly Held[]>();
+  readonly #withLoss = new WeakMap<readonly AttributeReport[], readonly AttributeReport[]>();
   /** Events under way to the disk, by what they are about: they hold already, however long it takes. */
   readonly #closing = new Map<string, Closing>();
   readonly #labels = new SourceLabels();
@@ -93,11 +95,11 @@ export class SignalTable implements SignalKeeper {
     this.#store = store;
   }
 
-  held(kind: AboutKind, id: string): readonly Held[] | undefined {
+  held(kind: AboutKind, id: string): readonly AttributeReport[] | undefined {
     const stored = this.#of(kind).get(id);
     const held = this.#closing.size === 0 ? stored : this.#heldWithClosing(kind, id, stored);
-    if (this.#options.doubt.isEmpty || kind === 'device' || kind === 'workload') return held;
-    return this.#heldInDoubt(kind, id, held);
+    if (this.#options.loss.isEmpty || kind === 'device' || kind === 'workload') return held;
+    return this.#heldAfterLoss(kind, id, held);
   }
 
   count(kind: AboutKind): number {
@@ -132,7 +134,8 @@ export class SignalTable implements SignalKeeper {
 
   /** Drops reports that expired long ago. One without an end only ages. */
   async prune(now: EpochMs): Promise<void> {
-    const isOver = ({ expiresAt }: Held): boolean => expiresAt !== undefined && expiresAt + keptAfterExpiryMs <= now;
+    const isOver = ({ expiresAt }: AttributeReport): boolean =>
+      expiresAt !== undefined && expiresAt + keptAfterExpiryMs <= now;
     const stale = [...this.collection.values()].filter(({ held }) => held.some(isOver));
     if (stale.length === 0) return;
     await this.#durable().transact((tx) => {
@@ -191,7 +194,11 @@ export class SignalTable implements SignalKeeper {
     };
   }
 
-  #heldWithClosing(kind: AboutKind, id: string, stored: readonly Held[] | undefined): readonly Held[] | undefined {
+  #heldWithClosing(
+    kind: AboutKind,
+    id: string,
+    stored: readonly AttributeReport[] | undefined,
+  ): readonly AttributeReport[] | undefined {
     const closing = this.#closing.get(nameOf({ kind, id }));
     if (closing === undefined) return stored;
     if (closing.kept === undefined || closing.kept.stored !== stored) {
@@ -206,19 +213,23 @@ export class SignalTable implements SignalKeeper {
     return closing.kept.held;
   }
 
-  #heldInDoubt(kind: AboutKind, id: string, held: readonly Held[] | undefined): readonly Held[] | undefined {
-    if (!this.#options.doubt.covers(recordKey('signal', [kind, id]))) return held;
+  #heldAfterLoss(
+    kind: AboutKind,
+    id: string,
+    held: readonly AttributeReport[] | undefined,
+  ): readonly AttributeReport[] | undefined {
+    if (!this.#options.loss.covers(recordKey('signal', [kind, id]))) return held;
     if (held === undefined) return onlyMayBeRevoked;
     if (held.some(({ attribute }) => attribute === 'revoked')) return held;
-    let both = this.#withDoubt.get(held);
+    let both = this.#withLoss.get(held);
     if (both === undefined) {
       both = [...held, mayBeRevoked];
-      this.#withDoubt.set(held, both);
+      this.#withLoss.set(held, both);
     }
     return both;
   }
 
-  #of(kind: AboutKind): Map<string, readonly Held[]> {
+  #of(kind: AboutKind): Map<string, readonly AttributeReport[]> {
     const entries = this.#byKind.get(kind);
     if (entries === undefined) throw new RangeError(`no such kind: ${kind}`);
     return entries;
@@ -250,12 +261,16 @@ function eventsIn(signal: Signal): Signal | undefined {
 }
 
 /** @returns what is held after the report; undefined if it changes nothing */
-function merged(before: readonly Held[], signal: Signal, now: EpochMs): readonly Held[] | undefined {
+function merged(
+  before: readonly AttributeReport[],
+  signal: Signal,
+  now: EpochMs,
+): readonly AttributeReport[] | undefined {
   const { source, observedAt, expiresAt, sequence } = signal;
   const after = new Map(before.map((held) => [heldKey(held), held]));
   let changed = false;
   for (const [attribute, value] of Object.entries(signal.attributes)) {
-    const report: Held = { attribute, value, source, observedAt, expiresAt, sequence };
+    const report: AttributeReport = { attribute, value, source, observedAt, expiresAt, sequence };
     const held = after.get(heldKey(report));
     if (held !== undefined && !supersedes(report, held, now)) continue;
     after.set(heldKey(report), report);
@@ -267,7 +282,7 @@ function merged(before: readonly Held[], signal: Signal, now: EpochMs): readonly
 }
 
 /** A source has no blanks in its name. */
-function heldKey({ source, attribute }: Held): string {
+function heldKey({ source, attribute }: AttributeReport): string {
   return `${source} ${attribute}`;
 }
 
@@ -292,11 +307,11 @@ function decodeEntry(value: JsonValue): Entry | undefined {
   const id = member(value, 'id');
   const list = member(value, 'held');
   if (kind === undefined || typeof id !== 'string' || !Array.isArray(list)) return undefined;
-  const held = list.map((one) => (isJsonObject(one) ? decodeHeld(one) : undefined));
+  const held = list.map((one) => (isJsonObject(one) ? decodeReport(one) : undefined));
   return held.every((one) => one !== undefined) ? { kind, id, held } : undefined;
 }
 
-function decodeHeld(one: JsonObject): Held | undefined {
+function decodeReport(one: JsonObject): AttributeReport | undefined {
   const attribute = member(one, 'attribute');
   const value = member(one, 'value');
   const source = member(one, 'source');

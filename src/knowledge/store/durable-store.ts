@@ -6,7 +6,7 @@ import type { Backing, Change, Loaded, OpenBacking } from './backing.ts';
 import { Transaction } from './transaction.ts';
 
 /** One kind of record, as the store sees it. */
-export interface Kept {
+export interface StoredCollection {
   readonly size: number;
   readonly bytes: number;
   load(read: Pick<Loaded, 'records' | 'unreadable'>): { readonly unreadable: string[]; readonly corrections: Change[] };
@@ -15,7 +15,7 @@ export interface Kept {
 
 export interface DurableStoreOptions {
   readonly open: OpenBacking;
-  readonly kept: readonly Kept[];
+  readonly collections: readonly StoredCollection[];
   /** LMDB's map size is no cap; this is one, over all records as text. */
   readonly bytesMax: number;
   /** How long a caller waits for the disk before it is told that the outcome is not known. */
@@ -75,7 +75,8 @@ export class DurableStore {
     const backing = await options.open();
     const { loaded } = backing;
     const unreadable = new Set(loaded.unreadable);
-    for (const kept of options.kept) for (const key of kept.load(loaded).unreadable) unreadable.add(key);
+    for (const collections of options.collections)
+      for (const key of collections.load(loaded).unreadable) unreadable.add(key);
     return {
       store: new DurableStore(options, backing),
       found: { unreadable: [...unreadable], movedTo: loaded.movedTo },
@@ -89,7 +90,7 @@ export class DurableStore {
 
   /**
    * @param run reads and stages changes; what it throws is thrown to the caller, and nothing it staged is kept
-   * @throws ControlRefused `store_full`, or `store_failed`: not kept, or not known to be
+   * @throws ControlRefused `store_full`, or `store_failed`: not collections, or not known to be
    */
   transact<T>(run: (tx: Transaction) => T, { holdsAnyway = false, over }: TransactOptions = {}): Promise<T> {
     return new Promise((resolve, reject) => {
@@ -128,7 +129,7 @@ export class DurableStore {
   }
 
   get bytes(): number {
-    return this.#options.kept.reduce((sum, kept) => sum + kept.bytes, 0);
+    return this.#options.collections.reduce((sum, collections) => sum + collections.bytes, 0);
   }
 
   /** Waits for what is under way, then closes the file. */
@@ -225,12 +226,12 @@ export class DurableStore {
   }
 
   async #readBack(backing: Backing): Promise<void> {
-    const { kept } = this.#options;
+    const { collections } = this.#options;
     // Memory holds all that was ever acknowledged: a file that was lost meanwhile is written anew from it.
     const corrections =
       backing.loaded.movedTo === undefined
-        ? kept.flatMap((one) => one.load(backing.loaded).corrections)
-        : kept.flatMap((one) => one.everything());
+        ? collections.flatMap((one) => one.load(backing.loaded).corrections)
+        : collections.flatMap((one) => one.everything());
     if (corrections.length > 0) await backing.commit(corrections);
   }
 

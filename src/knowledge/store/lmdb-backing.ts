@@ -6,7 +6,7 @@ import { type Clock, rfc3339Of } from '../../domain/time.ts';
 import { osErrorCode } from '../../system/os-error.ts';
 import { siblingModule } from '../../system/sibling-module.ts';
 import type { Backing, Change, Loaded } from './backing.ts';
-import { probe } from './probe.ts';
+import { checkStore } from './check-store.ts';
 import type { StoreCall, StoreReply } from './serve-store.ts';
 import { StoreRefused } from './store-refused.ts';
 
@@ -91,7 +91,7 @@ async function requireWritable(directory: string): Promise<void> {
 async function requireSound(options: LmdbOptions, renew: boolean): Promise<string | undefined> {
   const { directory, log } = options;
   if (!(await readdir(directory)).includes(dataFile)) return undefined;
-  const outcome = await probe(directory, renew ? ['renew'] : []);
+  const outcome = await checkStore(directory, renew ? ['renew'] : []);
   if (outcome === 'not renewed') log.warn('there is no room for a fresh copy of the store; it serves as it is');
   if (outcome === 'sound' || outcome === 'not renewed') return undefined;
   if (outcome === 'newer') {
@@ -100,7 +100,7 @@ async function requireSound(options: LmdbOptions, renew: boolean): Promise<strin
   // If a new store dies here as well, it is not the file that is damaged, and nothing is put away for it.
   const control = await mkdtemp(join(directory, 'probe-'));
   try {
-    if ((await probe(control, [])) !== 'sound') {
+    if ((await checkStore(control, [])) !== 'sound') {
       throw new StoreRefused(`no store can be opened in ${directory}, not even a new one`);
     }
   } finally {

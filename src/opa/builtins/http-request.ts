@@ -1,5 +1,5 @@
 import { Undecided } from '../../domain/errors.ts';
-import type { Question, TlsWishes } from '../../domain/outside.ts';
+import type { OutboundRequest, TlsWishes } from '../../domain/outbound.ts';
 import { parseDuration } from '../go/duration.ts';
 import { goJson } from '../go/go-json.ts';
 import { BuiltinError } from '../values/builtin.ts';
@@ -39,7 +39,7 @@ export const requestMembers: ReadonlySet<Value> = new Set([
   'cache_ignored_headers',
 ]);
 
-export type HttpQuestion = Extract<Question, { kind: 'http' }>;
+export type HttpQuestion = Extract<OutboundRequest, { kind: 'http' }>;
 
 /**
  * What could not be done as asked, and would be another request if it were left out: files and variables of the machine

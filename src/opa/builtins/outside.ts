@@ -1,5 +1,5 @@
 import { Undecided } from '../../domain/errors.ts';
-import type { Reply } from '../../domain/outside.ts';
+import type { OutboundReply } from '../../domain/outbound.ts';
 import { readYaml } from '../go/yaml-read.ts';
 import { YamlError } from '../go/yaml-scalar.ts';
 import { type BuiltinContext, BuiltinError, type BuiltinFamily } from '../values/builtin.ts';
@@ -13,8 +13,8 @@ import { flagIn, type HttpQuestion, httpQuestionOf, shownRequest } from './http-
 /** Reading a byte of a body is much less than a unit of other builtins' work. */
 const bytesPerUnit = 8;
 
-type Response = Extract<Reply, { kind: 'response' }>;
-type Failed = Extract<Reply, { kind: 'failed' }>;
+type Response = Extract<OutboundReply, { kind: 'response' }>;
+type Failed = Extract<OutboundReply, { kind: 'failed' }>;
 
 export const builtins: BuiltinFamily = {
   'http.send': (context, operand) => {
@@ -67,7 +67,7 @@ function raises(request: Value): boolean {
 }
 
 /** Another kind of reply than was asked for is a fault of ours. */
-function asFailed(reply: Reply): Failed {
+function asFailed(reply: OutboundReply): Failed {
   if (reply.kind !== 'failed') throw new Error(`a question was answered with ${reply.kind}`);
   return reply;
 }

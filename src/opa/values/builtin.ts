@@ -1,4 +1,4 @@
-import type { OutsideBuiltin, Question, Reply } from '../../domain/outside.ts';
+import type { OutboundBuiltin, OutboundReply, OutboundRequest } from '../../domain/outbound.ts';
 import type { Charge } from './charge.ts';
 import type { Value } from './value.ts';
 
@@ -28,9 +28,9 @@ export interface BuiltinContext {
    * @param shownText the operands as JSON text, as the record may show them
    * @throws Unanswered where the reply has to be waited for
    */
-  reply(name: OutsideBuiltin, shownText: string, question: Question): Reply;
+  reply(name: OutboundBuiltin, shownText: string, question: OutboundRequest): OutboundReply;
   /** For `nd_builtin_cache`: what the call came to, a failure too, so that a replay comes to the same. */
-  record(name: OutsideBuiltin, shownText: string, result: Value): void;
+  record(name: OutboundBuiltin, shownText: string, result: Value): void;
   /** What stands in the record for a text that must not: the same for the same text, within one decision. */
   withheld(secret: string): string;
 }

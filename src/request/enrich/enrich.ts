@@ -5,7 +5,7 @@ import { type Grant, usesLeft } from '../../domain/grant.ts';
 import type { AttestationReader, GrantReader, SignalReader } from '../../domain/ports.ts';
 import type { AuthzRequest, Caller } from '../../domain/request.ts';
 import { type EpochMs, rfc3339Of } from '../../domain/time.ts';
-import { KnownAbout, type Template } from './known-about.ts';
+import { KnownFacts, type Template } from './known-facts.ts';
 
 export interface EnrichOptions {
   readonly signals: SignalReader;
@@ -29,7 +29,7 @@ export type Enrich = (request: AuthzRequest, caller: Caller, bundle: ActiveBundl
  * the same text; docs/decision.md has every member.
  */
 export function enricher(options: EnrichOptions): Enrich {
-  const known = new KnownAbout(options.signals);
+  const known = new KnownFacts(options.signals);
   const sidecarText = `"sidecar":${JSON.stringify(options.sidecar)}`;
   return (request, caller, bundle, now) => {
     const subjectId = request.asked.subject?.id ?? caller.id;
@@ -51,9 +51,9 @@ export function enricher(options: EnrichOptions): Enrich {
       caller,
       grants,
       signalAgesS: {
-        ...(device.restsOn !== undefined && { device: ageS(device.restsOn, now) }),
-        ...(trust.restsOn !== undefined && { trust: ageS(trust.restsOn, now) }),
-        ...(workload.restsOn !== undefined && { workload: ageS(workload.restsOn, now) }),
+        ...(device.oldestReportAt !== undefined && { device: ageS(device.oldestReportAt, now) }),
+        ...(trust.oldestReportAt !== undefined && { trust: ageS(trust.oldestReportAt, now) }),
+        ...(workload.oldestReportAt !== undefined && { workload: ageS(workload.oldestReportAt, now) }),
       },
     };
   };

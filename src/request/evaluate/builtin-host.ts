@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { BundleRefused, Undecided } from '../../domain/errors.ts';
-import type { OutsideBuiltin, Question, Reply } from '../../domain/outside.ts';
+import type { OutboundBuiltin, OutboundReply, OutboundRequest } from '../../domain/outbound.ts';
 import {
   type Builtin,
   type BuiltinContext,
@@ -12,8 +12,8 @@ import {
   writeJson,
   writeValue,
 } from '../../opa/opa.ts';
-import { Kept } from './kept.ts';
-import { type Nondeterminism, replyKey, Unanswered } from './nondeterminism.ts';
+import { type Draws, replyKey, Unanswered } from './draws.ts';
+import { LruCache } from './lru-cache.ts';
 
 /** Patterns and schemas of one bundle; what callers send beside them passes through. */
 const keptEntriesMax = 256;
@@ -44,9 +44,9 @@ export interface ModuleValues {
 export class BuiltinHost implements BuiltinContext {
   readonly #unitsMax: number;
   readonly #time: EvaluationTime;
-  readonly #kept = new Kept(keptEntriesMax, keptTextMax);
+  readonly #kept = new LruCache(keptEntriesMax, keptTextMax);
   #table: ReadonlyMap<number, HostedBuiltin> = new Map();
-  #given: Nondeterminism | undefined;
+  #draws: Draws | undefined;
   #units = 0;
   /** Units at which the time is looked at next. */
   #checkAt = 0;
@@ -69,9 +69,9 @@ export class BuiltinHost implements BuiltinContext {
     this.#table = table;
   }
 
-  begin(given: Nondeterminism | undefined): void {
-    this.#given = given;
-    const spent = given?.spent;
+  begin(draws: Draws | undefined): void {
+    this.#draws = draws;
+    const spent = draws?.spent;
     this.#units = spent?.units ?? 0;
     this.#checkAt = this.#units + unitsPerCheck;
     this.#endsMs = this.#time.monotonicMs() + this.#time.budgetMs;
@@ -137,37 +137,37 @@ export class BuiltinHost implements BuiltinContext {
   }
 
   record(name: string, shownText: string, result: Value): void {
-    const given = this.#given;
-    if (given === undefined) return;
-    given.drawn ??= new Map();
-    let results = given.drawn.get(name);
+    const draws = this.#draws;
+    if (draws === undefined) return;
+    draws.drawn ??= new Map();
+    let results = draws.drawn.get(name);
     if (results === undefined) {
       results = new Map();
-      given.drawn.set(name, results);
+      draws.drawn.set(name, results);
     }
     results.set(shownText, writeJson(result));
   }
 
-  reply(name: OutsideBuiltin, shownText: string, question: Question): Reply {
-    const given = this.#known();
+  reply(name: OutboundBuiltin, shownText: string, question: OutboundRequest): OutboundReply {
+    const draws = this.#known();
     const key = replyKey(name, shownText);
-    const reply = given.replies?.get(key);
+    const reply = draws.replies?.get(key);
     if (reply !== undefined) return reply;
-    if (given.isAsking === true) {
-      given.spent = { cpuMs: this.#time.threadCpuMs() - this.#beganCpuMs, units: this.#units };
+    if (draws.isAsking === true) {
+      draws.spent = { cpuMs: this.#time.threadCpuMs() - this.#beganCpuMs, units: this.#units };
       throw new Unanswered(key, question);
     }
-    given.missed ??= [];
-    if (given.missed.length < missedMax)
-      given.missed.push(`${name} ${question.kind === 'http' ? `${question.method} ${question.url}` : question.name}`);
+    draws.missed ??= [];
+    if (draws.missed.length < missedMax)
+      draws.missed.push(`${name} ${question.kind === 'http' ? `${question.method} ${question.url}` : question.name}`);
     return { kind: 'failed', why: 'network', message: 'nobody outside is asked here, and no reply is at hand' };
   }
 
   withheld(secret: string): string {
-    const given = this.#known();
-    given.withheld ??= new Map();
-    const number = given.withheld.get(secret) ?? given.withheld.size + 1;
-    given.withheld.set(secret, number);
+    const draws = this.#known();
+    draws.withheld ??= new Map();
+    const number = draws.withheld.get(secret) ?? draws.withheld.size + 1;
+    draws.withheld.set(secret, number);
     return `withheld ${number}`;
   }
 
@@ -202,9 +202,9 @@ export class BuiltinHost implements BuiltinContext {
     throw new Undecided('policy_budget_spent', `what a builtin was to begin would have taken it past ${budgetMs} ms`);
   }
 
-  #known(): Nondeterminism {
+  #known(): Draws {
     // Closed: nothing here reads a clock of its own, and a decision that cannot be replayed is none.
-    if (this.#given === undefined) throw new Error('the policy asks for the time or for chance, and was given neither');
-    return this.#given;
+    if (this.#draws === undefined) throw new Error('the policy asks for the time or for chance, and was given neither');
+    return this.#draws;
   }
 }

@@ -1,27 +1,27 @@
 import type { PolicyResult } from '../../domain/decision.ts';
 import type { Facts } from '../../domain/facts.ts';
-import type { Outside } from '../../domain/outside.ts';
-import { type Nondeterminism, Unanswered } from './nondeterminism.ts';
+import type { Outbound } from '../../domain/outbound.ts';
+import { type Draws, Unanswered } from './draws.ts';
 import type { PolicyModule } from './policy-module.ts';
 
 /**
  * Facts to what the policy says of them, not yet trusted.
  *
- * @param given its seed is what anything drawn at random follows from; it takes what builtins drew, for the record
- * @param outside whom policies may ask; undefined: nobody
+ * @param draws its seed is what anything drawn at random follows from; it takes what builtins drew, for the record
+ * @param outbound whom policies may ask; undefined: nobody
  * @returns a promise only where somebody is asked
  */
 export function evaluate(
   policy: PolicyModule,
   facts: Facts,
-  given: Nondeterminism,
-  outside: Outside | undefined,
+  draws: Draws,
+  outbound: Outbound | undefined,
 ): PolicyResult | Promise<PolicyResult> {
   try {
-    return resultOf(policy, facts, given);
+    return resultOf(policy, facts, draws);
   } catch (cause) {
-    if (!(cause instanceof Unanswered) || outside === undefined) throw cause;
-    return askedFor(cause, policy, facts, given, outside);
+    if (!(cause instanceof Unanswered) || outbound === undefined) throw cause;
+    return askedFor(cause, policy, facts, draws, outbound);
   }
 }
 
@@ -33,16 +33,16 @@ async function askedFor(
   first: Unanswered,
   policy: PolicyModule,
   facts: Facts,
-  given: Nondeterminism,
-  outside: Outside,
+  draws: Draws,
+  outbound: Outbound,
 ): Promise<PolicyResult> {
-  const conversation = outside.begin();
+  const conversation = outbound.begin();
   try {
-    given.replies ??= new Map();
+    draws.replies ??= new Map();
     for (let { key, question } = first; ; ) {
-      given.replies.set(key, await conversation.ask(question));
+      draws.replies.set(key, await conversation.ask(question));
       try {
-        return resultOf(policy, facts, given);
+        return resultOf(policy, facts, draws);
       } catch (cause) {
         if (!(cause instanceof Unanswered)) throw cause;
         ({ key, question } = cause);
@@ -53,6 +53,6 @@ async function askedFor(
   }
 }
 
-function resultOf(policy: PolicyModule, facts: Facts, given: Nondeterminism): PolicyResult {
-  return { revision: policy.revision, text: policy.evaluate(facts.entrypoint, facts.input, given) };
+function resultOf(policy: PolicyModule, facts: Facts, draws: Draws): PolicyResult {
+  return { revision: policy.revision, text: policy.evaluate(facts.entrypoint, facts.input, draws) };
 }

@@ -1,10 +1,10 @@
 import type { BundleRevision } from '../../domain/bundle.ts';
 import { BundleRefused, Undecided } from '../../domain/errors.ts';
-import type { OutsideBuiltin } from '../../domain/outside.ts';
+import type { OutboundBuiltin } from '../../domain/outbound.ts';
 import { type Builtin, builtinTable } from '../../opa/opa.ts';
 import { BuiltinHost, type EvaluationTime } from './builtin-host.ts';
 import { namingRules } from './calling-rules.ts';
-import { type Nondeterminism, Unanswered } from './nondeterminism.ts';
+import { type Draws, Unanswered } from './draws.ts';
 import { buildImage, canStartAgain, copyImage, type PolicyImage } from './policy-image.ts';
 import { PolicyAborted, PolicyInstance } from './policy-instance.ts';
 import { jsonOfResult, NotOneResult } from './result-set.ts';
@@ -17,7 +17,7 @@ export interface PolicyLimits extends EvaluationTime {
   readonly memoryPages: number;
   readonly resultBytes: number;
   /** Builtins that ask somebody outside and are allowed; left out: none, and a policy that needs one is refused. */
-  readonly outside?: readonly OutsideBuiltin[];
+  readonly outside?: readonly OutboundBuiltin[];
 }
 
 export interface PolicySource {
@@ -100,16 +100,16 @@ export class PolicyModule {
    * Evaluates one entrypoint.
    *
    * @param input the policy's input as JSON text
-   * @param given what the policy's builtins may know of time and chance; a policy that asks for either without it fails
+   * @param draws what the policy's builtins may know of time and chance; a policy that asks for either without it fails
    * @returns the entrypoint's value as JSON text; undefined where the policy defines none, or has no such entrypoint
    * @throws Undecided `policy_failed` for whatever leaves the module as an exception, `policy_result_invalid` for a
    *   result over the limit or one that is no single value, `policy_budget_spent` for work that did not end, or that took too much memory
-   * @throws Unanswered for a question outside that has no reply yet, if that is what `given` says of such
+   * @throws Unanswered for a question outside that has no reply yet, if that is what `draws` says of such
    */
-  evaluate(entrypoint: string, input: string, given?: Nondeterminism): string | undefined {
+  evaluate(entrypoint: string, input: string, draws?: Draws): string | undefined {
     const id = this.entrypoints.get(entrypoint);
     if (id === undefined) return undefined;
-    return this.#read(id, input, given, (text) => jsonOfResult(text, this.#host.charge));
+    return this.#read(id, input, draws, (text) => jsonOfResult(text, this.#host.charge));
   }
 
   /**
@@ -117,14 +117,14 @@ export class PolicyModule {
    *
    * @throws Undecided as `evaluate` does
    */
-  resultSet(entrypoint: number, input: string, given?: Nondeterminism): string {
-    return this.#read(entrypoint, input, given, (text) => text);
+  resultSet(entrypoint: number, input: string, draws?: Draws): string {
+    return this.#read(entrypoint, input, draws, (text) => text);
   }
 
   /** @param meaning makes of the result set what is asked for, in the same budget */
-  #read<T>(entrypoint: number, input: string, given: Nondeterminism | undefined, meaning: (text: string) => T): T {
+  #read<T>(entrypoint: number, input: string, draws: Draws | undefined, meaning: (text: string) => T): T {
     const instance = this.#take();
-    this.#host.begin(given);
+    this.#host.begin(draws);
     try {
       const { start, length } = this.#run(instance, entrypoint, input);
       // Not in a finally: an instance that threw has leaked its shadow stack and is never used again. One that has come

@@ -1,6 +1,6 @@
-import type { Reply } from '../../domain/outside.ts';
+import type { OutboundReply } from '../../domain/outbound.ts';
 import { RegoObject, readJson, type Value, writeJson } from '../../opa/opa.ts';
-import { replyKey } from './nondeterminism.ts';
+import { replyKey } from './draws.ts';
 
 /**
  * What was asked outside for a decision, out of its record.
@@ -9,8 +9,8 @@ import { replyKey } from './nondeterminism.ts';
  * @returns by `replyKey`
  * @throws SyntaxError for what is no JSON
  */
-export function recordedReplies(cacheText: string): Map<string, Reply> {
-  const replies = new Map<string, Reply>();
+export function recordedReplies(cacheText: string): Map<string, OutboundReply> {
+  const replies = new Map<string, OutboundReply>();
   const cache = readJson(cacheText);
   for (const [name, results] of cache instanceof RegoObject ? cache.entries() : []) {
     if (typeof name !== 'string' || !(results instanceof RegoObject)) continue;
@@ -24,7 +24,7 @@ export function recordedReplies(cacheText: string): Map<string, Reply> {
 }
 
 /** What the recording decision read, a replay reads; undefined for what no builtin here has recorded. */
-function replyOf(name: string, value: Value): Reply | undefined {
+function replyOf(name: string, value: Value): OutboundReply | undefined {
   if (name === 'net.lookup_ip_addr') {
     if (Array.isArray(value)) return { kind: 'addresses', addresses: value.filter((one) => typeof one === 'string') };
     return value instanceof RegoObject ? failedOf(value.get('error')) : undefined;
@@ -46,7 +46,7 @@ function replyOf(name: string, value: Value): Reply | undefined {
   };
 }
 
-function failedOf(error: Value | undefined): Extract<Reply, { kind: 'failed' }> | undefined {
+function failedOf(error: Value | undefined): Extract<OutboundReply, { kind: 'failed' }> | undefined {
   if (!(error instanceof RegoObject)) return undefined;
   const [code, message] = [error.get('code'), error.get('message')];
   const why = code === 'not_found' ? 'not_found' : code === 'eval_http_send_internal_error' ? 'refused' : 'network';

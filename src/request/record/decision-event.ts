@@ -16,7 +16,7 @@ export interface EventContext {
   /** What the policy returned, before anybody read it. */
   readonly resultText: string | undefined;
   /** What its builtins drew from clock and chance: a replay needs it to be exact. */
-  readonly drawnText: string | undefined;
+  readonly drawsText: string | undefined;
   readonly durationNs: number;
 }
 
@@ -36,14 +36,14 @@ export function eventWriter(
   const labels = JSON.stringify({ ...sidecar.labels, id: sidecar.id, version: sidecar.version });
   const bundle = JSON.stringify(bundleName);
   return ({ decisionId, raw, receivedAt, decision, request, facts, dataBundlesText = '', ...rest }) => {
-    const { resultText, drawnText, durationNs } = rest;
+    const { resultText, drawsText, durationNs } = rest;
     const input = facts?.input ?? (request === undefined ? undefined : `{${request.askedText}}`);
     let line = `{"labels":${labels},"decision_id":"${decisionId}","path":${JSON.stringify(raw.entrypoint)}`;
     if (decision.revision !== undefined)
       line += `,"bundles":{${bundle}:{"revision":${JSON.stringify(decision.revision)}}${dataBundlesText}}`;
     if (input !== undefined) line += `,"input":${input}`;
     if (resultText !== undefined) line += `,"result":${resultText}`;
-    if (drawnText !== undefined) line += `,"nd_builtin_cache":${drawnText}`;
+    if (drawsText !== undefined) line += `,"nd_builtin_cache":${drawsText}`;
     if (decision.kind === 'undecided')
       line += `,"error":${JSON.stringify({ code: decision.error.code, message: decision.error.message })}`;
     line += `,"requested_by":${JSON.stringify(raw.remote)},"timestamp":"${rfc3339Of(receivedAt)}"`;

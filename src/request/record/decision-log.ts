@@ -20,7 +20,7 @@ export interface DecisionLogOptions {
 /** Events of so long share one write: handing one over to the thread pool costs more than an enrichment does. */
 const gatherMs = 5;
 /** Looking events through lets requests in between so often. */
-const screenMs = 2;
+const maskMs = 2;
 /** Between two tries at a file that refuses to be written. */
 const retryMs = 250;
 /** Whether the path still leads to the file that is written is looked at so often, while something is. */
@@ -36,11 +36,11 @@ const overfullMs = 5_000;
 const lastWriteMs = 1_000;
 
 /** Looks an event through before it is written. @returns what is kept of it; undefined: nothing */
-export type Screen = (line: string) => string | undefined;
+export type MaskAndDrop = (line: string) => string | undefined;
 
-interface Unscreened {
+interface Unmasked {
   readonly line: string;
-  readonly screen: Screen;
+  readonly maskAndDrop: MaskAndDrop;
 }
 
 /**
@@ -51,7 +51,7 @@ interface Unscreened {
 export class DecisionLog {
   #file: FileHandle;
   readonly #options: DecisionLogOptions;
-  #lines: (string | Unscreened)[] = [];
+  #lines: (string | Unmasked)[] = [];
   #pendingBytes = 0;
   #pendingEvents = 0;
   #writing: Promise<void> | undefined;
@@ -109,16 +109,16 @@ export class DecisionLog {
   }
 
   /**
-   * @param screen called before the event is written, and after this returned; an answer does not wait for it
+   * @param maskAndDrop called before the event is written, and after this returned; an answer does not wait for it
    * @throws Undecided `audit_unavailable` if as much waits already as may; the event is then counted as dropped
    */
-  append(line: string, screen?: Screen): void {
+  append(line: string, maskAndDrop?: MaskAndDrop): void {
     if (this.#pendingBytes + line.length > this.#options.pendingBytesMax) {
       this.#options.dropped(1);
       this.#findNoRoom(line.length);
       throw new Undecided('audit_unavailable', `${this.#pendingBytes} bytes of events wait to be written`);
     }
-    this.#lines.push(screen === undefined ? line : { line, screen });
+    this.#lines.push(maskAndDrop === undefined ? line : { line, maskAndDrop });
     this.#pendingBytes += line.length;
     this.#pendingEvents += 1;
     this.#writing ??= this.#writeAll();
@@ -162,7 +162,7 @@ export class DecisionLog {
         this.#drop('there was no time to write all events; the last ones are lost');
         break;
       }
-      const lines = await this.#takeScreened();
+      const lines = await this.#takeMasked();
       const bytes = lines.reduce((sum, { length }) => sum + length, 0);
       const written = await this.#write(lines);
       if (!written && !this.#closing) {
@@ -187,15 +187,15 @@ export class DecisionLog {
   }
 
   /** The portion that is to be written next, as it is to be kept. */
-  async #takeScreened(): Promise<readonly string[]> {
+  async #takeMasked(): Promise<readonly string[]> {
     const { monotonicMs } = this.#options;
     const lines: string[] = [];
     let taken = 0;
     let bytes = 0;
-    let screeningMs = 0;
+    let maskingMs = 0;
     let beganMs: number | undefined;
     for (const each of this.#lines) {
-      if (bytes >= portionBytes || screeningMs >= portionMs) break;
+      if (bytes >= portionBytes || maskingMs >= portionMs) break;
       taken += 1;
       if (typeof each === 'string') {
         lines.push(each);
@@ -203,14 +203,14 @@ export class DecisionLog {
         continue;
       }
       beganMs ??= monotonicMs();
-      const kept = this.#screened(each);
+      const kept = this.#maskAndDrop(each);
       if (kept !== undefined) lines.push(kept);
       else this.#pendingEvents -= 1;
       bytes += kept?.length ?? 0;
       this.#pendingBytes += (kept?.length ?? 0) - each.line.length;
       const spentMs = monotonicMs() - beganMs;
-      if (spentMs < screenMs) continue;
-      screeningMs += spentMs;
+      if (spentMs < maskMs) continue;
+      maskingMs += spentMs;
       await nextTurn();
       beganMs = undefined;
     }
@@ -218,9 +218,9 @@ export class DecisionLog {
     return lines;
   }
 
-  #screened({ line, screen }: Unscreened): string | undefined {
+  #maskAndDrop({ line, maskAndDrop }: Unmasked): string | undefined {
     try {
-      return screen(line);
+      return maskAndDrop(line);
     } catch (cause) {
       // Nobody has said that it may be kept as it is.
       this.#options.log.error('an event could not be looked through, and was not kept', { cause });

@@ -1,12 +1,12 @@
 import { type RecordedDecision, type SettledDecision, undecided } from '../../domain/decision.ts';
 import { type ErrorCode, type RequestRefused, SidecarError, Undecided } from '../../domain/errors.ts';
-import type { EventRules, Log } from '../../domain/ports.ts';
+import type { DecisionLogRules, Log } from '../../domain/ports.ts';
 import type { Clock, EpochMs } from '../../domain/time.ts';
 import type { Metrics, Stage } from '../../telemetry/metrics.ts';
 import type { Overruns } from '../../telemetry/overruns.ts';
 import type { EventContext } from './decision-event.ts';
 import type { DecisionLog } from './decision-log.ts';
-import { screened } from './screen.ts';
+import { maskAndDrop } from './mask-and-drop.ts';
 
 export interface RecorderOptions {
   readonly clock: Clock;
@@ -42,7 +42,7 @@ export class Recorder {
    * @param rules what the bundle lets be kept of the event
    * @returns the decision that holds: one that cannot be recorded becomes undecided, and is counted as that
    */
-  decided(context: Settled, stopwatch: Stopwatch, rules: EventRules | undefined): RecordedDecision {
+  decided(context: Settled, stopwatch: Stopwatch, rules: DecisionLogRules | undefined): RecordedDecision {
     stopwatch.enter('record');
     const seconds = stopwatch.secondsSinceStart();
     const decision = this.#keep({ ...context, durationNs: Math.round(seconds * 1e9) }, rules);
@@ -53,7 +53,7 @@ export class Recorder {
     return decision as typeof decision & RecordedDecision;
   }
 
-  #keep(context: Settled & EventContext, rules: EventRules | undefined): SettledDecision {
+  #keep(context: Settled & EventContext, rules: DecisionLogRules | undefined): SettledDecision {
     let line: string;
     try {
       line = this.#options.writeEvent(context);
@@ -67,15 +67,15 @@ export class Recorder {
     return context.decision;
   }
 
-  #append(line: string, { decisionId, receivedAt }: EventContext, rules: EventRules | undefined): void {
+  #append(line: string, { decisionId, receivedAt }: EventContext, rules: DecisionLogRules | undefined): void {
     const { decisionLog } = this.#options;
     if (rules === undefined) decisionLog.append(line);
-    else decisionLog.append(line, (text) => this.#screened(text, rules, receivedAt, decisionId));
+    else decisionLog.append(line, (text) => this.#maskAndDrop(text, rules, receivedAt, decisionId));
   }
 
-  #screened(text: string, rules: EventRules, now: EpochMs, decisionId: string): string | undefined {
+  #maskAndDrop(text: string, rules: DecisionLogRules, now: EpochMs, decisionId: string): string | undefined {
     const { metrics, log, console } = this.#options;
-    const { line, steps, failures } = screened(text, rules, now, decisionId);
+    const { line, steps, failures } = maskAndDrop(text, rules, now, decisionId);
     for (const step of steps) metrics.journalScreened(step);
     for (const { rule, code } of failures) {
       const entrypoint = `system/log/${rule}`;

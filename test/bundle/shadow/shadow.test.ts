@@ -4,7 +4,7 @@ import { readBundle } from '../../../src/bundle/reading/read-bundle.ts';
 import { type Flip, Shadow, type ShadowOptions } from '../../../src/bundle/shadow/shadow.ts';
 import type { AnsweredDecision } from '../../../src/domain/answered-decision.ts';
 import { bundleRevision } from '../../../src/domain/bundle.ts';
-import type { Reply } from '../../../src/domain/outside.ts';
+import type { OutboundReply } from '../../../src/domain/outbound.ts';
 import { epochMs } from '../../../src/domain/time.ts';
 import { buildImage, type PolicyImage } from '../../../src/request/evaluate/policy-image.ts';
 import { HeldTimers } from '../../fakes/held-timers.ts';
@@ -130,7 +130,7 @@ describe('a shadow bundle that asks outside', () => {
   const url = 'http://192.0.2.1/';
   const input = JSON.stringify({ context: { requests: [{ method: 'get', url }] } });
   const key = `http.send ${JSON.stringify([{ method: 'get', url }])}`;
-  const reply = (body: string): Reply => ({
+  const reply = (body: string): OutboundReply => ({
     kind: 'response',
     status: '200 OK',
     statusCode: 200,

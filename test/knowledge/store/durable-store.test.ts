@@ -26,7 +26,7 @@ async function opened(disk = new MemoryDisk(), changes: { bytesMax?: number; wai
   const { bytesMax = 1000, waitMs = 5000 } = changes;
   const { store, found } = await DurableStore.open({
     open: disk.open,
-    kept: [numbers],
+    collections: [numbers],
     bytesMax,
     waitMs,
     clock,

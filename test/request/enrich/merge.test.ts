@@ -1,13 +1,19 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import type { JsonValue } from '../../../src/domain/json-value.ts';
-import { compareClosedness, type Held } from '../../../src/domain/signal.ts';
+import { type AttributeReport, compareStrictness } from '../../../src/domain/signal.ts';
 import { epochMs } from '../../../src/domain/time.ts';
 import { merge } from '../../../src/request/enrich/merge.ts';
 
 const now = epochMs(1_000_000);
 
-function held(attribute: string, value: JsonValue, observedAt: number, source = 'mdm', expiresAt?: number): Held {
+function held(
+  attribute: string,
+  value: JsonValue,
+  observedAt: number,
+  source = 'mdm',
+  expiresAt?: number,
+): AttributeReport {
   return {
     attribute,
     value,
@@ -19,7 +25,7 @@ function held(attribute: string, value: JsonValue, observedAt: number, source = 
 }
 
 /** What counts of one attribute, and when it was observed. */
-function counting(attribute: string, ...reports: readonly Held[]): readonly [JsonValue, number] | undefined {
+function counting(attribute: string, ...reports: readonly AttributeReport[]): readonly [JsonValue, number] | undefined {
   const found = merge(reports, now)?.attributes.get(attribute);
   return found === undefined ? undefined : [found.value, found.observedAt];
 }
@@ -128,7 +134,7 @@ describe('what several sources say of one attribute', () => {
       fc.property(attribute, fc.array(value, { minLength: 1, maxLength: 5 }), (name, values) => {
         const reports = values.map((one, index) => held(name, one, index + 1, `source-${index}`));
         const merged = merge(reports, now)?.attributes.get(name)?.value ?? null;
-        for (const one of values) expect(compareClosedness(name, merged, one)).toBeGreaterThanOrEqual(0);
+        for (const one of values) expect(compareStrictness(name, merged, one)).toBeGreaterThanOrEqual(0);
       }),
     );
   });

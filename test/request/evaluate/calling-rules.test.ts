@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { readBundle } from '../../../src/bundle/reading/read-bundle.ts';
 import { bundleRevision } from '../../../src/domain/bundle.ts';
-import type { OutsideBuiltin } from '../../../src/domain/outside.ts';
+import type { OutboundBuiltin } from '../../../src/domain/outbound.ts';
 import { PolicyModule } from '../../../src/request/evaluate/policy-module.ts';
 import { compilePolicy } from '../../support/compile-policy.ts';
 import { archiveLimits, policyLimits } from '../../support/testbed.ts';
@@ -13,7 +13,7 @@ beforeAll(async () => {
   ({ wasm } = await readBundle(await compilePolicy('outside', entrypoints), archiveLimits));
 });
 
-async function refusal(bytes: Uint8Array, ...outside: readonly OutsideBuiltin[]) {
+async function refusal(bytes: Uint8Array, ...outside: readonly OutboundBuiltin[]) {
   const source = { wasm: bytes, dataText: '{}', revision: bundleRevision('r') };
   return PolicyModule.load(source, { ...policyLimits, outside }).then(
     () => 'taken',

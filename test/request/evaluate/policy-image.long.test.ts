@@ -18,7 +18,7 @@ import { opaMs } from '../../support/opa.ts';
 import { archiveLimits, policyLimits } from '../../support/testbed.ts';
 import { sectionsOf } from '../../support/wasm.ts';
 
-const given = { now: epochMs(0), seed: 'test' };
+const draws = { now: epochMs(0), seed: 'test' };
 let wasm: Uint8Array;
 
 beforeAll(async () => {
@@ -37,7 +37,7 @@ function policyOf(image: PolicyImage): Promise<PolicyModule> {
 /** The data that a policy on this image sees. */
 async function seen(image: PolicyImage): Promise<unknown> {
   const policy = await policyOf(image);
-  const text = policy.evaluate('authz/decision', '{}', given);
+  const text = policy.evaluate('authz/decision', '{}', draws);
   policy.close();
   return text === undefined ? undefined : (JSON.parse(text) as { data: unknown }).data;
 }
@@ -73,7 +73,7 @@ describe('an image of a policy’s data', () => {
   it('holds what it was built from, digits and all', async () => {
     const image = await buildImage(wasm, new TextEncoder().encode('{"mirror":[1.50,12345678901234567890]}'), 1_024);
     const policy = await policyOf(image);
-    expect(policy.evaluate('authz/decision', '{}', given)).toContain('[1.50, 12345678901234567890]');
+    expect(policy.evaluate('authz/decision', '{}', draws)).toContain('[1.50, 12345678901234567890]');
   });
 
   it('is what a whole document would be, after any patches, and the one before stays as it was', async () => {
@@ -135,7 +135,7 @@ describe('an image of a policy’s data', () => {
       expect(((await seen(image)) as unknown[]).length).toBe(list.length);
       const policy = await policyOf(image);
       // What evaluations may have beyond the data is still there, all of it.
-      expect(policy.evaluate('authz/decision', '{"hoard": 100000}', given)).toContain('100000');
+      expect(policy.evaluate('authz/decision', '{"hoard": 100000}', draws)).toContain('100000');
     },
     30_000,
   );
@@ -153,13 +153,13 @@ describe('an instance on a memory that was used before', () => {
     const policy = await policyOf(await imageOf(large));
     const before = process.threadCpuUsage();
     for (let round = 0; round < 1_000; round += 1) {
-      expect(() => policy.evaluate('authz/decision', '{"fail": 1}', given)).toThrow();
+      expect(() => policy.evaluate('authz/decision', '{"fail": 1}', draws)).toThrow();
       // The one that was made beforehand, and from the second fault of a turn on one made on the spot.
       if (round % 3 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
     const { user, system } = process.threadCpuUsage(before);
     const eachMs = (user + system) / 1_000 / 1_000;
-    expect(JSON.parse(policy.evaluate('authz/decision', '{}', given) ?? '')).toEqual({ data: large });
+    expect(JSON.parse(policy.evaluate('authz/decision', '{}', draws) ?? '')).toEqual({ data: large });
     // Loading this data takes some fifty times as long.
     expect(eachMs).toBeLessThan(10);
   }, 60_000);
@@ -168,8 +168,8 @@ describe('an instance on a memory that was used before', () => {
     const policy = await policyOf(await imageOf({}));
     const memory = '{"hoard": 300000}';
     for (let round = 0; round < 20; round += 1) {
-      expect(policy.evaluate('authz/decision', memory, given)).toContain('300000');
-      expect(() => policy.evaluate('authz/decision', '{"fail": 1}', given)).toThrow();
+      expect(policy.evaluate('authz/decision', memory, draws)).toContain('300000');
+      expect(() => policy.evaluate('authz/decision', '{"fail": 1}', draws)).toThrow();
       await new Promise((resolve) => setImmediate(resolve));
     }
   }, 60_000);
@@ -177,9 +177,9 @@ describe('an instance on a memory that was used before', () => {
   it('is not to be had once the image was given away', async () => {
     const policy = await policyOf(await imageOf({}));
     policy.close();
-    expect(() => policy.evaluate('authz/decision', '{}', given)).toThrow('the policy was given away');
+    expect(() => policy.evaluate('authz/decision', '{}', draws)).toThrow('the policy was given away');
     await new Promise((resolve) => setImmediate(resolve));
-    expect(() => policy.evaluate('authz/decision', '{}', given)).toThrow('the policy was given away');
+    expect(() => policy.evaluate('authz/decision', '{}', draws)).toThrow('the policy was given away');
   });
 
   it('knows where the module keeps account of its memory', async () => {
@@ -187,7 +187,7 @@ describe('an instance on a memory that was used before', () => {
   });
 });
 
-describe('a module that is given shared memory', () => {
+describe('a module that is draws shared memory', () => {
   it('is otherwise what it was', async () => {
     const { wasm: shared, pages } = withSharedMemory(wasm);
     expect(pages).toBe(2);

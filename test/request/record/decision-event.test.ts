@@ -46,7 +46,7 @@ function context(change: Partial<EventContext> = {}): EventContext {
     request: undefined,
     facts,
     resultText: '{"effect":"deny"}',
-    drawnText: undefined,
+    drawsText: undefined,
     durationNs: 91_234,
     ...change,
   };
@@ -114,7 +114,7 @@ describe('a decision event', () => {
   });
 
   it('holds what builtins drew, as OPA names it', () => {
-    expect(event({ drawnText: '{"time.now_ns":{"[]":1}}' })['nd_builtin_cache']).toEqual({
+    expect(event({ drawsText: '{"time.now_ns":{"[]":1}}' })['nd_builtin_cache']).toEqual({
       'time.now_ns': { '[]': 1 },
     });
   });

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { epochMs } from '../../../src/domain/time.ts';
-import { screened } from '../../../src/request/record/screen.ts';
+import { maskAndDrop } from '../../../src/request/record/mask-and-drop.ts';
 import { OpaServer } from '../../differential/opa-server.ts';
 import { eventually } from '../../support/eventually.ts';
 import { opaMs, realOpa } from '../../support/opa.ts';
@@ -62,7 +62,7 @@ function ours(said: object): Kept {
   // As a set of Rego has them: texts, then objects by their members' values.
   const sorted = [...new Map(rules.map((rule) => [JSON.stringify(rule), rule])).values()].sort(inRegosOrder);
   const line = `${JSON.stringify({ decision_id: 'd', input: said, result: document })}\n`;
-  const { line: kept } = screened(line, { mask: () => JSON.stringify(sorted), drop: undefined }, epochMs(0), 'd');
+  const { line: kept } = maskAndDrop(line, { mask: () => JSON.stringify(sorted), drop: undefined }, epochMs(0), 'd');
   return keptOf(JSON.parse(kept ?? '{}'));
 }
 

@@ -4,22 +4,22 @@ import { Collection } from './collection.ts';
 import type { DurableStore, Found } from './durable-store.ts';
 import { isRecordKey, recordKey } from './record-key.ts';
 
-interface DoubtRecord {
+interface LossRecord {
   /** Since when everything is in doubt: the store was put away, or what was damaged cannot even be named. */
   readonly lostSince?: EpochMs;
   readonly keys: readonly string[];
 }
 
-const nothing: DoubtRecord = { keys: [] };
-const doubtKey = recordKey('doubt', []);
+const nothing: LossRecord = { keys: [] };
+const lossKey = recordKey('doubt', []);
 
 /**
  * What the store held and nobody can read any more. Absence of a report is an answer in one place: nobody having said
  * "revoked" means not revoked. So a loss must not look like that, and it stays on record, over restarts, until somebody
  * with access to the control listener says that the sources have reported again.
  */
-export class Doubt {
-  readonly collection = new Collection<DoubtRecord>({
+export class StoreLoss {
+  readonly collection = new Collection<LossRecord>({
     kind: 'doubt',
     encode: ({ lostSince, keys }) => ({ ...(lostSince !== undefined && { lost_since: lostSince }), keys }),
     decode(value) {
@@ -33,7 +33,7 @@ export class Doubt {
       };
     },
     changed: (key, _before, after) => {
-      if (key === doubtKey) this.#read(after ?? nothing);
+      if (key === lossKey) this.#read(after ?? nothing);
     },
   });
   #lostSince: EpochMs | undefined;
@@ -61,12 +61,12 @@ export class Doubt {
     if (found.unreadable.length === 0 && found.movedTo === undefined) return;
     const keys = new Set([...this.#keys, ...found.unreadable]);
     // A key that is damaged itself does not say which record is gone, so any may be.
-    const isLost = found.movedTo !== undefined || keys.has(doubtKey) || [...keys].some((key) => !isRecordKey(key));
+    const isLost = found.movedTo !== undefined || keys.has(lossKey) || [...keys].some((key) => !isRecordKey(key));
     const lostSince = this.#lostSince ?? (isLost ? now : undefined);
     const record = { ...(lostSince !== undefined && { lostSince }), keys: [...keys] };
     // Closed at once, and kept so: the disk that has just lost something may refuse this too.
     this.#read(record);
-    await store.transact((tx) => this.collection.setIn(tx, doubtKey, record));
+    await store.transact((tx) => this.collection.setIn(tx, lossKey, record));
   }
 
   /**
@@ -79,11 +79,11 @@ export class Doubt {
       for (const key of this.#keys) {
         if (collections.every((one) => one.getIn(tx, key) === undefined)) this.collection.removeIn(tx, key);
       }
-      this.collection.removeIn(tx, doubtKey);
+      this.collection.removeIn(tx, lossKey);
     });
   }
 
-  #read({ lostSince, keys }: DoubtRecord): void {
+  #read({ lostSince, keys }: LossRecord): void {
     this.#lostSince = lostSince;
     this.#keys = new Set(keys);
   }

@@ -1,9 +1,9 @@
 /** The builtins with which a policy asks somebody outside of the sidecar: never unless configuration says so. */
-export const outsideBuiltins = ['http.send', 'net.lookup_ip_addr'] as const;
-export type OutsideBuiltin = (typeof outsideBuiltins)[number];
+export const outboundBuiltins = ['http.send', 'net.lookup_ip_addr'] as const;
+export type OutboundBuiltin = (typeof outboundBuiltins)[number];
 
 /** What a policy asks of somebody outside, checked and plain. */
-export type Question =
+export type OutboundRequest =
   | {
       readonly kind: 'http';
       readonly method: string;
@@ -29,7 +29,7 @@ export interface TlsWishes {
 }
 
 /** What came of a question; plain data, which goes from one thread to another. */
-export type Reply =
+export type OutboundReply =
   | {
       readonly kind: 'response';
       /** With its reason phrase, e.g. `404 Not Found`. */
@@ -43,7 +43,7 @@ export type Reply =
   | { readonly kind: 'failed'; readonly why: 'network' | 'refused' | 'not_found'; readonly message: string };
 
 /** Whoever can ask: bounded in all that it does. */
-export interface Outside {
+export interface Outbound {
   /**
    * For one decision, and its deadline starts.
    *
@@ -55,6 +55,6 @@ export interface Outside {
 /** What one decision asks, one question after the other. */
 export interface Conversation {
   /** @throws Undecided `outside_unavailable` past the decision's deadline, `policy_budget_spent` past its count */
-  ask(question: Question): Promise<Reply>;
+  ask(question: OutboundRequest): Promise<OutboundReply>;
   end(): void;
 }

@@ -1,10 +1,10 @@
 import { Undecided } from '../domain/errors.ts';
-import type { Conversation, Outside, OutsideBuiltin, Question, Reply } from '../domain/outside.ts';
+import type { Conversation, Outbound, OutboundBuiltin, OutboundReply, OutboundRequest } from '../domain/outbound.ts';
 import type { Timers } from '../domain/time.ts';
 import { exchange, type HttpRules } from './http-exchange.ts';
 import { Names, type Resolve } from './names.ts';
 
-export interface AskerOptions {
+export interface OutboundCallsOptions {
   /** Undefined: no server is asked. */
   readonly http: HttpRules | undefined;
   /** Undefined: no name is looked up. */
@@ -16,21 +16,21 @@ export interface AskerOptions {
   readonly inFlightMax: number;
   readonly timers: Timers;
   readonly resolve?: Resolve;
-  readonly asked: (builtin: OutsideBuiltin, result: 'answered' | 'failed' | 'refused') => void;
+  readonly asked: (builtin: OutboundBuiltin, result: 'answered' | 'failed' | 'refused') => void;
 }
 
 /**
  * Asks servers and name servers what policies want to know of them, off the way of every other request: those that wait
  * are few, each waits for so long and no longer, and only whom configuration names is ever connected to.
  */
-export class Asker implements Outside {
-  readonly #options: AskerOptions;
+export class OutboundCalls implements Outbound {
+  readonly #options: OutboundCallsOptions;
   readonly #names: Names;
   /** Of the decisions that wait. */
   readonly #waiting = new Set<AbortController>();
   #isCut = false;
 
-  constructor(options: AskerOptions) {
+  constructor(options: OutboundCallsOptions) {
     this.#options = options;
     this.#names = new Names(options.resolve);
   }
@@ -73,7 +73,7 @@ export class Asker implements Outside {
   }
 
   /** @throws what the decision's own end gives for a reason */
-  async #ask(question: Question, over: AbortSignal): Promise<Reply> {
+  async #ask(question: OutboundRequest, over: AbortSignal): Promise<OutboundReply> {
     const builtin = question.kind === 'http' ? 'http.send' : 'net.lookup_ip_addr';
     let result: 'answered' | 'failed' | 'refused' = 'failed';
     try {
@@ -86,7 +86,11 @@ export class Asker implements Outside {
     }
   }
 
-  async #within(ms: number, over: AbortSignal, work: (signal: AbortSignal) => Promise<Reply>): Promise<Reply> {
+  async #within(
+    ms: number,
+    over: AbortSignal,
+    work: (signal: AbortSignal) => Promise<OutboundReply>,
+  ): Promise<OutboundReply> {
     const late = new AbortController();
     const end = (): void => late.abort(over.reason);
     const cancel = this.#options.timers.after(ms, end);
@@ -103,13 +107,13 @@ export class Asker implements Outside {
     }
   }
 
-  #timeoutMs(question: Question): number {
+  #timeoutMs(question: OutboundRequest): number {
     const { http, lookup } = this.#options;
     const allowedMs = (question.kind === 'http' ? http : lookup)?.timeoutMs ?? 0;
     return question.kind === 'http' ? Math.min(question.timeoutMs ?? allowedMs, allowedMs) : allowedMs;
   }
 
-  async #send(question: Question, signal: AbortSignal): Promise<Reply> {
+  async #send(question: OutboundRequest, signal: AbortSignal): Promise<OutboundReply> {
     const { http, lookup } = this.#options;
     if (question.kind === 'http')
       return http === undefined

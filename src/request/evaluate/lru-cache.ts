@@ -1,5 +1,5 @@
 /** A bounded memory of what is dear to make: the least lately used goes first. */
-export class Kept {
+export class LruCache {
   readonly #entriesMax: number;
   readonly #textMax: number;
   readonly #made = new Map<string, unknown>();

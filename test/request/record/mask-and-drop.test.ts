@@ -1,13 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import { Undecided } from '../../../src/domain/errors.ts';
 import { epochMs } from '../../../src/domain/time.ts';
-import { type Screened, screened } from '../../../src/request/record/screen.ts';
+import { type MaskedOrDropped, maskAndDrop } from '../../../src/request/record/mask-and-drop.ts';
 
 const now = epochMs(0);
 
-function masked(event: string, mask: readonly unknown[] | undefined): Screened {
+function masked(event: string, mask: readonly unknown[] | undefined): MaskedOrDropped {
   const text = mask === undefined ? undefined : JSON.stringify(mask);
-  return screened(`${event}\n`, { mask: () => text, drop: undefined }, now, 'd');
+  return maskAndDrop(`${event}\n`, { mask: () => text, drop: undefined }, now, 'd');
 }
 
 describe('an event that is masked', () => {
@@ -80,7 +80,7 @@ describe('an event that is masked', () => {
     };
     const line =
       '{"decision_id":"d","input":{"a":1},"error":{"code":"policy_failed","message":"CANARY"},"effect":"deny"}\n';
-    expect(screened(line, { mask: fails, drop: fails }, now, 'd')).toEqual({
+    expect(maskAndDrop(line, { mask: fails, drop: fails }, now, 'd')).toEqual({
       line: '{"decision_id":"d","error":{"code":"policy_failed"},"effect":"deny","erased":["/input"],"mask_error":{"code":"policy_failed"}}\n',
       steps: ['drop_failed', 'mask_failed'],
       failures: [
@@ -97,8 +97,8 @@ describe('an event that is masked', () => {
       return text;
     };
     const event = '{"input":{"a":1}}';
-    screened(`${event}\n`, { drop: rule('drop', 'false'), mask: rule('mask', '["/input/a"]') }, now, 'd');
-    screened(`${event}\n`, { drop: rule('drop', 'true'), mask: rule('mask', '["/input/a"]') }, now, 'd');
+    maskAndDrop(`${event}\n`, { drop: rule('drop', 'false'), mask: rule('mask', '["/input/a"]') }, now, 'd');
+    maskAndDrop(`${event}\n`, { drop: rule('drop', 'true'), mask: rule('mask', '["/input/a"]') }, now, 'd');
     expect(seen).toEqual([`drop ${event}`, `mask ${event}`, `drop ${event}`]);
   });
 });

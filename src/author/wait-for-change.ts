@@ -17,31 +17,35 @@ const policyFile = /^(?!\.).*\.(?:rego|json|ya?ml)$|^\.manifest$/;
  * Looked at, not notified of: notifications miss files that were replaced by a rename, and do not come at all from
  * network file systems and from most mounts of virtual machines.
  */
-export async function signsOf(directory: string): Promise<string> {
+export async function fingerprintOf(directory: string): Promise<string> {
   const entries = await readdir(directory, { withFileTypes: true }).catch(() => undefined);
   if (entries === undefined) return `${directory} cannot be read`;
-  const signs = entries
+  const fingerprint = entries
     .filter((entry) => entry.isDirectory() || policyFile.test(entry.name))
     .map(async (entry) => {
       const path = join(directory, entry.name);
-      if (entry.isDirectory()) return signsOf(path);
+      if (entry.isDirectory()) return fingerprintOf(path);
       const stat = await lstat(path).catch(() => undefined);
       return `${path} ${stat?.ino} ${stat?.size} ${stat?.mtimeMs} ${stat?.ctimeMs}`;
     });
-  return (await Promise.all(signs)).sort().join('\n');
+  return (await Promise.all(fingerprint)).sort().join('\n');
 }
 
 /**
  * Waits until a directory differs from `before`, and stays as it then is for a moment.
  *
- * @returns its signs by then; undefined if `until` came first
+ * @returns its fingerprint by then; undefined if `until` came first
  */
-export async function settled(directory: string, before: string, until: AbortSignal): Promise<string | undefined> {
+export async function waitForChange(
+  directory: string,
+  before: string,
+  until: AbortSignal,
+): Promise<string | undefined> {
   let seen = before;
   for (;;) {
     const waited = await delay(seen === before ? idleMs : settleMs, true, { signal: until }).catch(() => false);
     if (!waited) return undefined;
-    const now = await signsOf(directory);
+    const now = await fingerprintOf(directory);
     if (now === seen && now !== before) return now;
     seen = now;
   }

@@ -1,18 +1,18 @@
-import type { Question, Reply } from '../../domain/outside.ts';
+import type { OutboundReply, OutboundRequest } from '../../domain/outbound.ts';
 import type { EpochMs } from '../../domain/time.ts';
 
 /**
  * What builtins that answer differently from call to call rest on, fixed for one decision: the same clock reading, seed
  * and replies give the same answers again.
  */
-export interface Nondeterminism {
+export interface Draws {
   readonly now: EpochMs;
   /** Not to be foreseen by who asks: what is drawn at random follows from it. The decision's own id will do. */
   readonly seed: string;
   /** Filled by the evaluation: by builtin, and by its operands as JSON text, the result as JSON text. */
   drawn?: Map<string, Map<string, string>>;
   /** What was asked outside and came back, by `replyKey`. */
-  replies?: Map<string, Reply>;
+  replies?: Map<string, OutboundReply>;
   /** Whether a question without a reply ends the evaluation as `Unanswered`, to be asked; otherwise it stays out of reach. */
   readonly isAsking?: boolean;
   /** Questions that stayed out of reach, as a person would name them. */
@@ -31,9 +31,9 @@ export function replyKey(name: string, shownText: string): string {
 /** Ends an evaluation that needs a reply first. Nothing is lost: with the reply it comes to the same point again. */
 export class Unanswered extends Error {
   readonly key: string;
-  readonly question: Question;
+  readonly question: OutboundRequest;
 
-  constructor(key: string, question: Question) {
+  constructor(key: string, question: OutboundRequest) {
     super(`${key} was not answered yet`);
     this.key = key;
     this.question = question;
@@ -41,7 +41,7 @@ export class Unanswered extends Error {
 }
 
 /** @returns OPA's `nd_builtin_cache` as JSON text, or undefined where nothing was drawn */
-export function ndBuiltinCacheText({ drawn }: Nondeterminism): string | undefined {
+export function ndBuiltinCacheText({ drawn }: Draws): string | undefined {
   if (drawn === undefined) return undefined;
   const builtins = Array.from(drawn, ([name, results]) => {
     const members = Array.from(results, ([operands, result]) => `${JSON.stringify(operands)}:${result}`);

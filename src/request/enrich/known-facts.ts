@@ -1,5 +1,5 @@
 import type { SignalReader } from '../../domain/ports.ts';
-import type { AboutKind, Held } from '../../domain/signal.ts';
+import type { AboutKind, AttributeReport } from '../../domain/signal.ts';
 import { type EpochMs, rfc3339Of } from '../../domain/time.ts';
 import { type Merged, merge } from './merge.ts';
 
@@ -19,8 +19,8 @@ const trustMembers = [
 export interface Template {
   readonly pieces: readonly string[];
   readonly observed: readonly EpochMs[];
-  /** The report that its freshness rests on. */
-  readonly restsOn: EpochMs | undefined;
+  /** When the report was made that its age follows; undefined: there is none. */
+  readonly oldestReportAt: EpochMs | undefined;
   readonly validUntil: EpochMs | undefined;
 }
 
@@ -29,11 +29,11 @@ export interface Template {
  * pays is a look-up and its ages; bench/enrich.ts compares this with writing them anew each time. It holds no decision:
  * a new report is a new list, and the old text goes with the old list.
  */
-export class KnownAbout {
+export class KnownFacts {
   readonly #signals: SignalReader;
-  readonly #templates = new WeakMap<readonly Held[], Template>();
+  readonly #templates = new WeakMap<readonly AttributeReport[], Template>();
   /** Pairs, such as a caller's and its subject's trust, have two lists as their key. */
-  readonly #pairs = new WeakMap<readonly Held[], WeakMap<readonly Held[], Template>>();
+  readonly #pairs = new WeakMap<readonly AttributeReport[], WeakMap<readonly AttributeReport[], Template>>();
 
   constructor(signals: SignalReader) {
     this.#signals = signals;
@@ -75,11 +75,11 @@ export class KnownAbout {
     return made;
   }
 
-  #about(kind: AboutKind, id: string | undefined): readonly Held[] | undefined {
+  #about(kind: AboutKind, id: string | undefined): readonly AttributeReport[] | undefined {
     return id === undefined ? undefined : this.#signals.held(kind, id);
   }
 
-  #kept(held: readonly Held[], now: EpochMs, make: (merged: Merged) => Template): Template | undefined {
+  #kept(held: readonly AttributeReport[], now: EpochMs, make: (merged: Merged) => Template): Template | undefined {
     const before = this.#templates.get(held);
     if (before !== undefined && isValid(before, now)) return before;
     const merged = merge(held, now);
@@ -95,7 +95,7 @@ function isValid(template: Template, now: EpochMs): boolean {
 }
 
 function fixed(text: string): Template {
-  return { pieces: [text], observed: [], restsOn: undefined, validUntil: undefined };
+  return { pieces: [text], observed: [], oldestReportAt: undefined, validUntil: undefined };
 }
 
 function unknown(id: string): Template {
@@ -122,12 +122,12 @@ class Writer {
     return this;
   }
 
-  done(restsOn: EpochMs, validUntil: EpochMs | undefined): Template {
-    return { pieces: [...this.#pieces, this.#open], observed: this.#observed, restsOn, validUntil };
+  done(oldestReportAt: EpochMs, validUntil: EpochMs | undefined): Template {
+    return { pieces: [...this.#pieces, this.#open], observed: this.#observed, oldestReportAt, validUntil };
   }
 }
 
-function attributesText(reports: Iterable<Held>): string {
+function attributesText(reports: Iterable<AttributeReport>): string {
   const members: string[] = [];
   for (const { attribute, value } of reports) members.push(`${JSON.stringify(attribute)}:${JSON.stringify(value)}`);
   return `{${members.join(',')}}`;
@@ -149,16 +149,16 @@ function sourcesInto(writer: Writer, merged: Merged): void {
 
 function deviceTemplate(id: string, merged: Merged): Template {
   const compliant = merged.attributes.get('compliant');
-  const restsOn = compliant ?? merged.newest;
+  const ageReport = compliant ?? merged.newest;
   const writer = new Writer().text(`{"id":${JSON.stringify(id)},"known":true`);
   if (compliant !== undefined) writer.text(`,"compliant":${JSON.stringify(compliant.value)}`);
   writer
     .text(`,"attributes":${attributesText(merged.attributes.values())}`)
-    .text(`,"observed_at":"${rfc3339Of(restsOn.observedAt)}","age_s":`)
-    .ageOf(restsOn.observedAt)
-    .text(`,"source":${JSON.stringify(restsOn.source)},"sources":{`);
+    .text(`,"observed_at":"${rfc3339Of(ageReport.observedAt)}","age_s":`)
+    .ageOf(ageReport.observedAt)
+    .text(`,"source":${JSON.stringify(ageReport.source)},"sources":{`);
   sourcesInto(writer, merged);
-  return writer.text('}}').done(restsOn.observedAt, merged.validUntil);
+  return writer.text('}}').done(ageReport.observedAt, merged.validUntil);
 }
 
 function workloadTemplate(id: string, merged: Merged): Template {
@@ -173,7 +173,7 @@ function workloadTemplate(id: string, merged: Merged): Template {
 
 function trustTemplate(merged: Merged): Template {
   const { attributes } = merged;
-  const restsOn = attributes.get('risk_level') ?? merged.newest;
+  const ageReport = attributes.get('risk_level') ?? merged.newest;
   const writer = new Writer().text('{');
   for (const name of trustMembers) {
     const report = attributes.get(name);
@@ -187,8 +187,8 @@ function trustTemplate(merged: Merged): Template {
   if (assurance !== undefined) writer.text(`,"assurance":${JSON.stringify(assurance.value)}`);
   writer
     .text(`,"attributes":${attributesText(attributes.values())}`)
-    .text(`,"observed_at":"${rfc3339Of(restsOn.observedAt)}","age_s":`)
-    .ageOf(restsOn.observedAt)
+    .text(`,"observed_at":"${rfc3339Of(ageReport.observedAt)}","age_s":`)
+    .ageOf(ageReport.observedAt)
     .text(`,"sources":${JSON.stringify([...merged.bySource.keys()])}`);
-  return writer.text('}').done(restsOn.observedAt, merged.validUntil);
+  return writer.text('}').done(ageReport.observedAt, merged.validUntil);
 }

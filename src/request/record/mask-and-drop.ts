@@ -1,15 +1,15 @@
 import { asSidecarError, type ErrorCode, Undecided } from '../../domain/errors.ts';
 import { isJsonObject, type JsonObject, type JsonValue, member } from '../../domain/json-value.ts';
-import type { EventRules, ScreenStep } from '../../domain/ports.ts';
+import type { DecisionLogRules, MaskOrDropStep } from '../../domain/ports.ts';
 import type { EpochMs } from '../../domain/time.ts';
 import { itemsOf, membersOf } from '../../text/json-text.ts';
 import { escaped } from './decision-event.ts';
 import { EditableJson } from './editable-json.ts';
 
-export interface Screened {
+export interface MaskedOrDropped {
   /** What is kept of the event; undefined: nothing. */
   readonly line: string | undefined;
-  readonly steps: readonly ScreenStep[];
+  readonly steps: readonly MaskOrDropStep[];
   readonly failures: readonly { readonly rule: 'mask' | 'drop'; readonly code: ErrorCode }[];
 }
 
@@ -24,8 +24,13 @@ const growthMax = { factor: 2, units: 4_096 };
  *
  * @see OPA documentation, "Decision Logs", masking and dropping
  */
-export function screened(line: string, { mask, drop }: EventRules, now: EpochMs, seed: string): Screened {
-  const steps: ScreenStep[] = [];
+export function maskAndDrop(
+  line: string,
+  { mask, drop }: DecisionLogRules,
+  now: EpochMs,
+  seed: string,
+): MaskedOrDropped {
+  const steps: MaskOrDropStep[] = [];
   const failures: { rule: 'mask' | 'drop'; code: ErrorCode }[] = [];
   try {
     if (drop?.(line, now, seed) === 'true') return { line: undefined, steps: ['dropped'], failures };

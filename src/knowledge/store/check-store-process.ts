@@ -4,9 +4,9 @@ import { NewerSchema, StoreFile } from './store-file.ts';
 
 // A program of its own, hence its own `process`. LMDB on a damaged file ends its process by a signal, so a child opens
 // it first and reads every record; asked to renew it, it puts a copy in its place, of which every page is new. How the
-// child ends is the answer; probe.ts reads it.
+// child ends is the answer; check-store.ts reads it.
 const [directory, how] = process.argv.slice(2);
-if (directory === undefined) throw new Error('usage: store-probe <directory> [renew]');
+if (directory === undefined) throw new Error('usage: check-store-process <directory> [renew]');
 const copied = join(directory, 'copy');
 
 async function renew(file: StoreFile, place: string): Promise<void> {

@@ -1,11 +1,11 @@
-import type { EventRule, EventRules } from '../../domain/ports.ts';
+import type { DecisionLogRules, EventRule } from '../../domain/ports.ts';
 import type { PolicyModule } from './policy-module.ts';
 
 /** OPA's own names for them; no caller can ask these entrypoints. */
 const entrypoints = { mask: 'system/log/mask', drop: 'system/log/drop' } as const;
 
 /** @returns undefined for a policy without any, so that its events take the short way */
-export function eventRulesOf(policy: PolicyModule): EventRules | undefined {
+export function eventRulesOf(policy: PolicyModule): DecisionLogRules | undefined {
   const ruleAt = (entrypoint: string): EventRule | undefined =>
     policy.entrypoints.has(entrypoint)
       ? (eventText, now, seed) => policy.evaluate(entrypoint, eventText, { now, seed })
