@@ -12,9 +12,10 @@ import { decide } from '../request/decide/decide.ts';
 import type { PolicyLimits } from '../request/evaluate/policy-module.ts';
 import { archiveLimits } from './reading/read-archive.ts';
 import { fits, type SignatureAlgorithm, type SigningRule } from './reading/verify-signature.ts';
-import { BundleSlot } from './serving/bundle-slot.ts';
-import type { BundleStatus, FeedEvent, FeedOptions } from './serving/feed.ts';
+import { type BundleOptions, BundleSlot } from './serving/bundle-slot.ts';
+import type { BundleStatus } from './serving/bundle-state.ts';
 import { BundleKeep } from './serving/kept-bundle.ts';
+import type { PollOutcome } from './serving/poller.ts';
 import { realDisk } from './serving/real-disk.ts';
 import { StatusReport } from './serving/status-report.ts';
 import { type Flip, type Judged, Shadow } from './shadow/shadow.ts';
@@ -43,7 +44,7 @@ export interface BundlesNeeds {
   readonly labels: Readonly<Record<string, string>>;
   readonly activated: (catalogue: PolicyCatalogue) => void;
   readonly refused: (bundle: string) => void;
-  readonly fetched: (bundle: string, outcome: FeedEvent) => void;
+  readonly fetched: (bundle: string, outcome: PollOutcome) => void;
   readonly keepFailed: (bundle: string) => void;
   readonly compared: (result: 'same' | 'flip' | 'dropped' | 'failed') => void;
   readonly flipped: (flip: Flip) => void;
@@ -207,7 +208,7 @@ class Feeds {
   }
 
   /** @param at where in the configuration it stands, for messages */
-  async feed(at: string, origin: OriginConfig): Promise<FeedOptions> {
+  async feed(at: string, origin: OriginConfig): Promise<BundleOptions> {
     const { name, http, max_age_s: maxAgeS } = origin;
     const signing = await signingRule(`${at}.signing`, origin.signing);
     return {

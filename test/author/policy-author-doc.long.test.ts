@@ -17,7 +17,7 @@ import { effectOf } from '../../src/domain/decision.ts';
 import type { JsonObject } from '../../src/domain/json-value.ts';
 import { epochMs } from '../../src/domain/time.ts';
 import { decide } from '../../src/request/decide/decide.ts';
-import { eventRulesOf } from '../../src/request/evaluate/decision-log-rules.ts';
+import { decisionLogRulesOf } from '../../src/request/evaluate/decision-log-rules.ts';
 import { PolicyModule } from '../../src/request/evaluate/policy-module.ts';
 import { maskAndDrop } from '../../src/request/record/mask-and-drop.ts';
 import { deltaBundle, signingPair } from '../bundle/archives.ts';
@@ -144,7 +144,7 @@ describe('the new policy of docs/policy-author.md', () => {
   });
 
   it('keeps of an event what the page’s mask lets it keep', async () => {
-    const rules = eventRulesOf(await policyOf(built));
+    const rules = decisionLogRulesOf(await policyOf(built));
     if (rules === undefined) throw new Error('the bundle has no rules about events');
     const kept = (input: JsonObject, path: string): string | undefined =>
       maskAndDrop(`${JSON.stringify({ path, input })}\n`, rules, epochMs(0), 'd').line;

@@ -9,7 +9,7 @@ import type { Answer, CallerBinding, RawRequest, Surface } from '../../src/domai
 import { listenOn } from '../../src/http/bind.ts';
 import { authorize, type Parts, type ServingBundle } from '../../src/request/authorize.ts';
 import { enricher } from '../../src/request/enrich/enrich.ts';
-import { eventRulesOf } from '../../src/request/evaluate/decision-log-rules.ts';
+import { decisionLogRulesOf } from '../../src/request/evaluate/decision-log-rules.ts';
 import { PolicyModule } from '../../src/request/evaluate/policy-module.ts';
 import { identifier } from '../../src/request/identify/identify.ts';
 import {
@@ -109,7 +109,7 @@ export class Testbed {
     this.logFile = join(directory, 'decisions.jsonl');
     this.#decisionLog = decisionLog;
     this.via = options.via ?? { method: 'configured', id: agent };
-    const decisionLogRules = eventRulesOf(policy);
+    const decisionLogRules = decisionLogRulesOf(policy);
     this.bundle = { revision: policy.revision, policy, currentAt: this.clock.now(), decisionLogRules };
     const recorder = new Recorder({
       overruns: this.overruns,

@@ -1,7 +1,7 @@
 import type { Log } from '../../domain/ports.ts';
 import type { Timers } from '../../domain/time.ts';
 import { Exchange, type HttpAccess } from '../sources/bundle-exchange.ts';
-import type { BundleStatus } from './feed.ts';
+import type { BundleStatus } from './bundle-state.ts';
 
 export interface StatusReportOptions {
   /** The service; `/status` is put behind it. */

@@ -5,7 +5,7 @@ import type { PolicyModule } from './policy-module.ts';
 const entrypoints = { mask: 'system/log/mask', drop: 'system/log/drop' } as const;
 
 /** @returns undefined for a policy without any, so that its events take the short way */
-export function eventRulesOf(policy: PolicyModule): DecisionLogRules | undefined {
+export function decisionLogRulesOf(policy: PolicyModule): DecisionLogRules | undefined {
   const ruleAt = (entrypoint: string): EventRule | undefined =>
     policy.entrypoints.has(entrypoint)
       ? (eventText, now, seed) => policy.evaluate(entrypoint, eventText, { now, seed })

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { SigningRule } from '../../../src/bundle/reading/verify-signature.ts';
+import type { BundleOptions } from '../../../src/bundle/serving/bundle-slot.ts';
 import { BundleSlot, type BundleSlotOptions } from '../../../src/bundle/serving/bundle-slot.ts';
-import type { FeedOptions } from '../../../src/bundle/serving/feed.ts';
 import { BundleKeep } from '../../../src/bundle/serving/kept-bundle.ts';
 import { realDisk } from '../../../src/bundle/serving/real-disk.ts';
 import { Undecided } from '../../../src/domain/errors.ts';
@@ -65,7 +65,7 @@ function slotWith(change: Partial<BundleSlotOptions> = {}): BundleSlot {
   });
 }
 
-function dataFeed(change: Partial<FeedOptions> = {}): FeedOptions {
+function dataFeed(change: Partial<BundleOptions> = {}): BundleOptions {
   return {
     name: 'listing',
     source: dataSource,

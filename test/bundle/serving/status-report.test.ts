@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { BundleStatus } from '../../../src/bundle/serving/feed.ts';
+import type { BundleStatus } from '../../../src/bundle/serving/bundle-state.ts';
 import { StatusReport } from '../../../src/bundle/serving/status-report.ts';
 import { HeldTimers } from '../../fakes/held-timers.ts';
 import { KeptLog } from '../../fakes/kept-log.ts';
