@@ -159,13 +159,13 @@ function signalRoutes(app: Express, parts: ControlParts): void {
     GET: (request, response) => {
       const [kind, id] = about(request);
       const held = parts.signals.held(kind, id);
-      if (held === undefined) throw new ControlRefused('signal_unknown', 404, 'nothing is held about that');
+      if (held === undefined) throw new ControlRefused('signal_unknown', 404, 'no signal is stored for that id');
       response.json(heldDocument(kind, id, held));
     },
     DELETE: async (request, response) => {
       const [kind, id] = about(request);
       if (!(await parts.signals.forget(kind, id)))
-        throw new ControlRefused('signal_unknown', 404, 'nothing is held about that');
+        throw new ControlRefused('signal_unknown', 404, 'no signal is stored for that id');
       response.status(204).end();
     },
   });
@@ -248,7 +248,8 @@ function attestationRoutes(app: Express, parts: ControlParts): void {
   route(app, '/v1/attestations/:digest', {
     GET: (request, response) => {
       const found = parts.attestations.of(String(request.params['digest']));
-      if (found.length === 0) throw new ControlRefused('attestation_unknown', 404, 'no attestation for that digest');
+      if (found.length === 0)
+        throw new ControlRefused('attestation_unknown', 404, 'no attestation is stored for that digest');
       response.json({ attestations: found.map(document) });
     },
   });

@@ -1,4 +1,4 @@
-/** Nothing was evaluated, nothing decided; counted in postern_rejected_total{why}. */
+/** Requests that are refused before evaluation; counted in postern_rejected_total{why}. */
 const refusals = {
   target_invalid: 'the request target is not one this listener reads',
   route_unknown: 'no such route',
@@ -17,9 +17,9 @@ const refusals = {
   body_not_json: 'the body is not one JSON document',
   body_too_deep: 'the body is nested too deeply',
   body_not_object: 'the body must be a JSON object',
-  member_repeated: 'a member stands twice in one object',
+  member_repeated: 'a member appears twice in one object',
   number_out_of_range: 'a number is too large, or has more digits than can be kept',
-  text_not_unicode: 'a string holds half a surrogate pair',
+  text_not_unicode: 'a string contains half a surrogate pair',
   member_missing: 'a required member is missing',
   member_invalid: 'a member has the wrong type or form',
   overloaded: 'too many requests are waiting; try again',
@@ -28,12 +28,12 @@ const refusals = {
 } as const;
 
 /**
- * Every code a caller or an operator can meet, each with the text that a caller may see. Codes are a contract:
+ * Every code that a caller or an operator can get, with the text that a caller may see. Codes are a contract:
  * documented in `docs/errors.md`, never reused. The public texts hold no path, key, address or policy text.
  */
 export const publicMessages = {
   ...refusals,
-  // Undecided: a decision was due and could not be had, so the answer is deny.
+  // Undecided: a decision was due and could not be made, so the answer is deny.
   subject_not_caller: 'the subject is not the caller, and the caller may not speak for others',
   no_bundle: 'no policy bundle is loaded',
   bundle_too_old: 'the policy bundle is older than allowed',
@@ -41,18 +41,18 @@ export const publicMessages = {
   policy_undefined: 'the policy gave no result',
   policy_result_invalid: 'the policy gave a malformed result',
   policy_failed: 'the policy could not be evaluated',
-  policy_budget_spent: 'the policy took too long or too much memory to decide',
-  outside_unavailable: 'somebody whom the policy asks did not answer',
-  grant_not_usable: 'a grant that the decision rests on is used up, over or revoked',
+  policy_budget_spent: 'the policy used too much time or memory',
+  outside_unavailable: 'a server that the policy calls did not answer',
+  grant_not_usable: 'a grant that the decision rests on is used up, expired or revoked',
   grant_store_failed: 'the use of a grant could not be recorded',
   audit_unavailable: 'the decision could not be recorded',
-  internal: 'internal failure',
-  // Said by the policies' own library (rego/postern, rego/authz) of a policy that is not sound.
+  internal: 'internal error',
+  // The policies' library (rego/postern, rego/authz) gives these for a faulty policy.
   policy_ambiguous: 'more than one policy applies to this request',
-  policy_malformed: 'the policy does not call the library as it has to be called',
-  requirements_missing: 'the policy requires nothing',
-  constraints_missing: 'the policy constrains without saying how',
-  step_up_missing: 'the policy steps up without saying to what',
+  policy_malformed: 'the policy calls the library with wrong arguments',
+  requirements_missing: 'the policy names no requirement',
+  constraints_missing: 'the policy answers constrain without constraints',
+  step_up_missing: 'the policy answers step_up without acr_values',
   // Control listener.
   signal_invalid: 'the signal is malformed',
   grant_invalid: 'the grant is malformed',
@@ -60,10 +60,10 @@ export const publicMessages = {
   grant_state: 'the grant is not in a state that allows this',
   grant_self_approval: 'a subject cannot approve its own grant',
   attestation_invalid: 'the attestation does not verify',
-  signal_unknown: 'nothing is held about that',
-  attestation_unknown: 'no attestation for that digest',
-  store_full: 'the store holds as many entries as it may',
-  store_failed: 'the store could not keep this',
+  signal_unknown: 'no signal is stored for that id',
+  attestation_unknown: 'no attestation is stored for that digest',
+  store_full: 'the store is full',
+  store_failed: 'the store could not save this',
   // Bundles and configuration.
   bundle_invalid: 'the bundle is refused',
   config_invalid: 'the configuration is refused',
@@ -71,24 +71,24 @@ export const publicMessages = {
 } as const;
 
 export type ErrorCode = keyof typeof publicMessages;
-/** Codes of requests that are refused without being judged. */
+/** Codes of requests that are refused without being evaluated. */
 export const refusalCodes = Object.keys(refusals) as readonly (keyof typeof refusals)[];
 
-/** What can be done about a decision that could not be had; it goes out beside the code, as a policy's own remedies do. */
+/** What to do about a decision that could not be made; it goes out with the code, as a policy's own remedies do. */
 export const remedies: Readonly<Partial<Record<ErrorCode, string>>> = {
   subject_not_caller: 'ask in your own name, or have this caller configured as a relay',
-  no_bundle: 'have a policy bundle activated; the status page says why none is',
-  bundle_too_old: 'have a current policy bundle delivered',
+  no_bundle: 'activate a policy bundle; the status page says why none is active',
+  bundle_too_old: 'deliver a current policy bundle',
   no_policy_applies: 'ask for a policy for resources of this type',
   policy_undefined: 'have the policy give a decision for every request',
-  policy_result_invalid: 'have the policy give a decision of the documented shape',
-  policy_failed: 'have the policy mended; the decision log holds what failed',
-  policy_budget_spent: 'ask for less at once, or have the policy made cheaper',
-  outside_unavailable: 'ask again; the decision log holds who did not answer',
+  policy_result_invalid: 'fix the policy: its decision must have the documented shape',
+  policy_failed: 'fix the policy; the decision log says what failed',
+  policy_budget_spent: 'ask for less at once, or make the policy cheaper',
+  outside_unavailable: 'ask again; the decision log says which server did not answer',
   grant_not_usable: 'ask for a new grant',
-  grant_store_failed: 'ask again when the sidecar is ready; the use may count as taken',
+  grant_store_failed: 'ask again when the sidecar is ready; the use may count as spent',
   audit_unavailable: 'ask again when the sidecar is ready',
-  internal: 'ask again; the log of the sidecar holds what failed',
+  internal: 'ask again; the sidecar log says what failed',
 };
 
 /** `message` is for our log. `publicMessage` is all that a caller may see. */
@@ -99,7 +99,7 @@ export abstract class SidecarError extends Error {
   }
 }
 
-/** A request that is not judged at all: the caller is told what is wrong with it. */
+/** A request that is not evaluated: the answer says what is wrong with it. */
 export class RequestRefused extends SidecarError {
   readonly code: ErrorCode;
   readonly status: number;
@@ -118,7 +118,7 @@ export class RequestRefused extends SidecarError {
   }
 }
 
-/** A decision that could not be had. It stays closed, and its code says why. */
+/** A decision that could not be made. The answer is deny, and its code says why. */
 export class Undecided extends SidecarError {
   readonly code: ErrorCode;
 
@@ -128,7 +128,7 @@ export class Undecided extends SidecarError {
   }
 }
 
-/** Something a control request asked for cannot be done: `status` says whose fault it is. */
+/** A control request that cannot be carried out: `status` says whose fault it is. */
 export class ControlRefused extends SidecarError {
   readonly code: ErrorCode;
   readonly status: number;
@@ -142,12 +142,12 @@ export class ControlRefused extends SidecarError {
   }
 }
 
-/** A bundle that does not serve. `message` names file and reason for the operator. */
+/** A bundle that is not activated. `message` names file and reason for the operator. */
 export class BundleRefused extends SidecarError {
   readonly code = 'bundle_invalid';
 }
 
-/** Faults in the configuration, all of them. */
+/** A configuration with faults; it lists all of them. */
 export class ConfigRefused extends SidecarError {
   readonly code = 'config_invalid';
   readonly faults: readonly string[];
@@ -164,7 +164,7 @@ export class InternalError extends SidecarError {
   readonly code = 'internal';
 }
 
-/** What we did not name is our own bug: the log gets the cause, the caller gets nothing. */
+/** An error without a code is a bug of ours: the log gets the cause, the caller gets nothing. */
 export function asSidecarError(cause: unknown): SidecarError {
   return cause instanceof SidecarError ? cause : new InternalError('unnamed failure', { cause });
 }

@@ -262,9 +262,7 @@ describe('postern explain of a recorded decision', () => {
     );
     expect(out).toContain('no_bundle: no policy bundle is loaded\n  bundle starter has not been activated');
     const strange = JSON.stringify({ decision_id: 'd-1', path: 'p', error: { code: 'toString' } });
-    expect((await run(['--event', 'e.json'], { 'e.json': strange })).out).toContain(
-      'closed: internal: internal failure',
-    );
+    expect((await run(['--event', 'e.json'], { 'e.json': strange })).out).toContain('closed: internal: internal error');
   });
 });
 
@@ -291,7 +289,7 @@ describe('a call that cannot be answered', () => {
     ['a file that is not there', ['none.json'], 'none.json: cannot be read (ENOENT)'],
     ['a record that is not there', ['--last'], 'state/decisions.jsonl: cannot be read (ENOENT)'],
     ['a request that is refused', ['bad.json'], 'bad.json: a required member is missing: subject'],
-    ['a member twice', ['--input', 'twice.json'], /^twice\.json: a member stands twice in one object/],
+    ['a member twice', ['--input', 'twice.json'], /^twice\.json: a member appears twice in one object/],
     ['no JSON', ['--event', 'text'], /^text: the body is not one JSON document/],
     ['not UTF-8', ['--input', 'latin'], /^latin: the body is not valid UTF-8/],
     ['an input that is no object', ['--input', 'list.json'], 'list.json: no JSON object'],

@@ -43,7 +43,7 @@ describe('an error of ours', () => {
     for (const cause of [new TypeError('x'), 'text', undefined, null, 1, { code: 'EIO' }]) {
       const error = asSidecarError(cause);
       expect(error).toMatchObject({ code: 'internal', cause });
-      expect(error.publicMessage).toBe('internal failure');
+      expect(error.publicMessage).toBe('internal error');
     }
   });
 });

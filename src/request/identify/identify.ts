@@ -39,5 +39,5 @@ export function identifier(options: IdentifyOptions): Identify {
 export function requireOwnSubject(request: AuthzRequest, caller: Caller): void {
   const subject = request.asked.subject;
   if (subject === undefined || caller.relay || subject.id === caller.id) return;
-  throw new Undecided('subject_not_caller', 'the subject is not the caller, which is no relay');
+  throw new Undecided('subject_not_caller', 'the subject is not the caller, and the caller is not a relay');
 }

@@ -110,7 +110,7 @@ describe('an AuthZEN answer', () => {
             code: 'no_bundle',
             otherwise: 'deny',
             message: 'no policy bundle is loaded',
-            remedy: 'have a policy bundle activated; the status page says why none is',
+            remedy: 'activate a policy bundle; the status page says why none is active',
           },
         ],
       },
@@ -305,7 +305,7 @@ describe('a request that was not judged', () => {
     for (const surface of ['authzen', 'http', 'opa'] as const) {
       const answer = respondRefusal(new InternalError('CANARY', { cause: new Error('CANARY') }), surface);
       expect(answer.status).toBe(500);
-      expect(answer.body).toContain('internal failure');
+      expect(answer.body).toContain('internal error');
       expect(answer.body).not.toContain('CANARY');
     }
   });
