@@ -77,12 +77,15 @@ export class Tokens {
     try {
       if ((await fingerprintOf(held.file)) === held.fingerprint) return;
       Object.assign(held, await readToken(held.file));
-      this.#log.info('a control token was read anew', { principal });
+      this.#log.info('a control token was reloaded', { principal });
     } catch (cause) {
       if (held.digest === undefined) return;
       held.digest = undefined;
       held.fingerprint = '';
-      this.#log.warn('a control token is gone; requests with it are refused', { principal, reason: why(cause) });
+      this.#log.warn('a control token cannot be read any more; requests with it are refused', {
+        principal,
+        reason: why(cause),
+      });
     }
   }
 }

@@ -162,7 +162,7 @@ export async function openStoresOn(open: OpenBacking, options: Omit<StoresOption
         await signals.prune(clock.now());
       } catch (cause) {
         // The store has said why; the next tick comes in a second.
-        if (!(cause instanceof ControlRefused)) log.error('upkeep of the store failed', { reason: String(cause) });
+        if (!(cause instanceof ControlRefused)) log.error('maintenance of the store failed', { reason: String(cause) });
       }
     },
     close: () => store.close(),

@@ -17,7 +17,7 @@ export class Overruns {
     const count = (this.#counts.get(entrypoint) ?? 0) + 1;
     this.#counts.set(entrypoint, count);
     if (count === tellFrom) {
-      this.#log.error('a policy keeps spending its budget; its decisions are deny, others are served as before', {
+      this.#log.error('a policy keeps exceeding its budget; its decisions are deny, other policies are not affected', {
         entrypoint,
       });
     }

@@ -139,7 +139,7 @@ describe('an event that cannot be written down', () => {
       context: { reasons: [{ code: 'audit_unavailable' }] },
     });
     expect(answer.body).not.toContain('CANARY');
-    expect(bed.log.of('error')).toEqual(['a decision met a fault of ours']);
+    expect(bed.log.of('error')).toEqual(['internal error in a decision']);
     expect(bed.log.text()).toContain('CANARY');
   });
 });
@@ -192,7 +192,7 @@ describe('whoever looks on', () => {
     const answer = await asking({ ...bed.parts, onAnswered: broken });
     expect(JSON.parse(answer.body)).toMatchObject({ decision: true });
     expect(await bed.recorded()).toHaveLength(1);
-    expect(bed.log.of('error')).toEqual(['a decision met a fault of ours']);
+    expect(bed.log.of('error')).toEqual(['internal error in a decision']);
   });
 });
 

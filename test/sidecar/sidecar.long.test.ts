@@ -181,7 +181,7 @@ describe('a sidecar as its parts are put together', () => {
     const ready = async (): Promise<number> => (await fetch(`http://${probes}/health/ready`)).status;
     await eventually(async () => (await ready()) === 503);
     await eventually(() => kept.of('warn').includes('not ready to decide'));
-    expect(kept.of('error')).toEqual(['the decision log has not been written for 5 s; events wait']);
+    expect(kept.of('error')).toEqual(['the decision log has not been written for 5 s; events are buffered']);
     let event = buffer.toString('utf8', 0, first.bytesRead);
     while (!event.endsWith('\n')) event += buffer.toString('utf8', 0, (await reader.read(buffer)).bytesRead);
     await reader.close();

@@ -197,7 +197,7 @@ export class DurableStore {
     const backing = this.#backing;
     if (backing === undefined) return;
     this.#backing = undefined;
-    this.#options.log.error('the store did not take a change; nothing is written until it can be read back', {
+    this.#options.log.error('a change could not be written to the store; writes stop until it can be read back', {
       reason: reasonOf(cause),
     });
     await backing.close().catch(() => undefined); // it has failed already, and that was told
@@ -216,10 +216,10 @@ export class DurableStore {
         await this.#readBack(backing);
         if (this.#closing) await backing.close();
         else this.#backing = backing;
-        this.#options.log.info('the store was read back and takes changes again');
+        this.#options.log.info('the store was read back and accepts changes again');
         return;
       } catch (cause) {
-        this.#options.log.warn('the store cannot be opened again yet', { reason: reasonOf(cause) });
+        this.#options.log.warn('the store cannot be reopened yet', { reason: reasonOf(cause) });
         await backing?.close().catch(() => undefined); // it has failed already, and that was told
       }
     }

@@ -92,7 +92,7 @@ async function requireSound(options: LmdbOptions, renew: boolean): Promise<strin
   const { directory, log } = options;
   if (!(await readdir(directory)).includes(dataFile)) return undefined;
   const outcome = await checkStore(directory, renew ? ['renew'] : []);
-  if (outcome === 'not renewed') log.warn('there is no room for a fresh copy of the store; it serves as it is');
+  if (outcome === 'not renewed') log.warn('not enough disk space to compact the store; the store is used as it is');
   if (outcome === 'sound' || outcome === 'not renewed') return undefined;
   if (outcome === 'newer') {
     throw new StoreRefused(`the store in ${directory} was written by a later version; this one does not read it`);
@@ -124,7 +124,7 @@ async function putAway({ directory, clock, log }: LmdbOptions): Promise<string> 
   } catch (cause) {
     throw new StoreRefused(`the damaged store in ${directory} cannot be put away: ${codeOf(cause)}`, { cause });
   }
-  log.error('the store is damaged; it was put away and the sidecar starts with an empty one', { movedTo });
+  log.error('the store is damaged; it was moved aside and the sidecar starts with an empty one', { movedTo });
   return movedTo;
 }
 

@@ -112,7 +112,7 @@ export class DecisionListener {
     } catch (cause) {
       const error = asSidecarError(cause);
       if (!(error instanceof RequestRefused))
-        this.#options.log.error('a request failed outside of its decision', { cause });
+        this.#options.log.error('internal error outside of a decision', { cause });
       const answer = this.#options.refuse(error, surfaceOf(target));
       const allow = error instanceof MethodNotAllowed ? { allow: error.allow } : {};
       // What of the body is unread stays so: the connection ends with the answer unless the request was read whole.

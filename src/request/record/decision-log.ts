@@ -98,13 +98,13 @@ export class DecisionLog {
     const nowMs = monotonicMs();
     if (!this.#hanging && this.#givenMs !== undefined && nowMs - this.#givenMs >= hangsMs) {
       this.#hanging = true;
-      log.error(`the decision log has not been written for ${hangsMs / 1_000} s; events wait`);
+      log.error(`the decision log has not been written for ${hangsMs / 1_000} s; events are buffered`);
     }
     // While the disk is in trouble there is no room, only nobody who asks for it.
     const isTrouble = this.#failing || this.#hanging;
     if (!isTrouble && this.#overfullMs !== undefined && nowMs - this.#overfullMs >= overfullMs) {
       this.#overfullMs = undefined;
-      log.info('there is room for decision events again');
+      log.info('decision events are accepted again');
     }
   }
 
@@ -134,7 +134,7 @@ export class DecisionLog {
     if (await isOverWithin(this.#options.closeMs, finished)) return;
     this.#late = true;
     if (await isOverWithin(lastWriteMs, finished)) return;
-    this.#drop('the disk does not answer; the events that wait for it are lost');
+    this.#drop('the disk does not answer; the buffered events are lost');
   }
 
   async #finish(): Promise<void> {
@@ -151,7 +151,8 @@ export class DecisionLog {
     // One that has no room in an empty queue is too large, which is no fault of the log; one that waits for a disk in
     // trouble adds nothing to it.
     if (length > pendingBytesMax || this.#failing || this.#hanging) return;
-    if (this.#overfullMs === undefined) log.error('more decision events come than are written; no more can wait');
+    if (this.#overfullMs === undefined)
+      log.error('decision events arrive faster than they are written; the buffer is full');
     this.#overfullMs = monotonicMs();
   }
 
@@ -159,7 +160,7 @@ export class DecisionLog {
     await delay(gatherMs);
     while (this.#lines.length > 0) {
       if (this.#late) {
-        this.#drop('there was no time to write all events; the last ones are lost');
+        this.#drop('time ran out before all events were written; the last ones are lost');
         break;
       }
       const lines = await this.#takeMasked();
@@ -223,7 +224,7 @@ export class DecisionLog {
       return maskAndDrop(line);
     } catch (cause) {
       // Nobody has said that it may be kept as it is.
-      this.#options.log.error('an event could not be looked through, and was not kept', { cause });
+      this.#options.log.error('an event could not be masked and was not written', { cause });
       this.#options.dropped(1);
       return undefined;
     }
@@ -247,7 +248,7 @@ export class DecisionLog {
       this.#failing = false;
       return true;
     } catch (cause) {
-      if (!this.#failing) this.#options.log.error('the decision log cannot be written; events wait', { cause });
+      if (!this.#failing) this.#options.log.error('the decision log cannot be written; events are buffered', { cause });
       this.#failing = true;
       // Readers should not meet half an event for as long as the disk is full; if this fails too, the next write begins with it.
       await this.#mend().catch(() => undefined);
@@ -270,12 +271,12 @@ export class DecisionLog {
       this.#file = file;
       this.#end = end;
       this.#torn = false;
-      log.warn('the decision log was renamed or removed; a new file was begun in its place');
+      log.warn('the decision log was renamed or removed; a new file was created in its place');
       await before.close();
     } else if (there.isFile() && there.size < this.#end) {
       // A device such as /dev/null has no size, and is not cut.
       this.#end = there.size;
-      log.warn('the decision log was cut by somebody else; what is missing is not known here');
+      log.warn('another process truncated the decision log; which events are missing is not known');
     }
     this.#lookedMs = monotonicMs();
   }

@@ -83,8 +83,8 @@ export class Recorder {
       // No cause: what a rule met may be just what it should have masked.
       log.error(
         rule === 'mask'
-          ? 'an event could not be masked; input and result were withheld'
-          : 'an event was kept, as the rule that may drop it failed',
+          ? 'the mask rule failed; input and result were withheld'
+          : 'the drop rule failed; the event was kept',
         { decision_id: decisionId, entrypoint, code },
       );
     }
@@ -100,7 +100,7 @@ export class Recorder {
 
   /** Something of ours failed beside or in a decision, which stands as it was recorded. */
   bug(decisionId: string, cause: unknown): void {
-    this.#options.log.error('a decision met a fault of ours', { decision_id: decisionId, cause });
+    this.#options.log.error('internal error in a decision', { decision_id: decisionId, cause });
   }
 
   refused(error: RequestRefused): void {

@@ -105,7 +105,7 @@ describe('a bound listener', () => {
     expect(answer.status).toBe(500);
     expect(answer.body).toContain('internal');
     expect(answer.body).not.toContain('CANARY');
-    expect(bed.log.of('error')).toEqual(['a request failed outside of its decision']);
+    expect(bed.log.of('error')).toEqual(['internal error outside of a decision']);
   });
 });
 

@@ -171,7 +171,7 @@ describe('the decision log', () => {
       nowMs += 1_000;
       await keep('{"n":2}\n');
       expect(await text()).toBe('{"n":2}\n');
-      expect(log.of('warn')).toEqual([expect.stringContaining('cut by somebody else')]);
+      expect(log.of('warn')).toEqual([expect.stringContaining('truncated the decision log')]);
     });
   });
 
@@ -198,7 +198,7 @@ describe('W01 a disk that is full', () => {
     expect(() => events.append('\n')).toThrow(Undecided);
     expect(() => events.append('\n')).toThrow('100 bytes of events wait to be written');
     expect(dropped).toBe(2);
-    expect(log.of('error')).toEqual(['the decision log cannot be written; events wait']);
+    expect(log.of('error')).toEqual(['the decision log cannot be written; events are buffered']);
     await events.close();
     // What could not be written in the end is counted too.
     expect(dropped).toBe(4);
@@ -232,7 +232,7 @@ describe('W01 a disk that is full', () => {
       const state = await child.says('close');
       expect(state).toMatchObject({ written: 5, dropped: 1, pending: 0 });
       expect(state.told).toEqual([
-        'the decision log cannot be written; events wait',
+        'the decision log cannot be written; events are buffered',
         'the decision log is written again',
       ]);
       expect(await text()).toBe(`${`${line}\n`.repeat(3)}${'y'.repeat(5_004)}\nz\n`);
@@ -290,7 +290,7 @@ describe('W12 a disk that does not answer', () => {
     events.look();
     events.look();
     expect(events.failing).toBe(true);
-    expect(log.of('error')).toEqual(['the decision log has not been written for 5 s; events wait']);
+    expect(log.of('error')).toEqual(['the decision log has not been written for 5 s; events are buffered']);
     await answer();
     await eventually(() => events.pendingBytes === 0);
     expect(events.failing).toBe(false);
@@ -311,7 +311,7 @@ describe('W12 a disk that does not answer', () => {
     expect(events.failing).toBe(true);
     events.look();
     expect(events.failing).toBe(false);
-    expect(log.of('info')).toEqual(['the decision log is written again', 'there is room for decision events again']);
+    expect(log.of('info')).toEqual(['the decision log is written again', 'decision events are accepted again']);
     await events.close();
   });
 
@@ -321,7 +321,7 @@ describe('W12 a disk that does not answer', () => {
     events.append('{}\n');
     await events.close();
     expect([written, dropped]).toEqual([[], 2]);
-    expect(log.of('error')).toEqual(['the disk does not answer; the events that wait for it are lost']);
+    expect(log.of('error')).toEqual(['the disk does not answer; the buffered events are lost']);
     // The thread that writes would go on waiting.
     await answer();
   });
@@ -352,8 +352,8 @@ describe('events that come faster than they are looked through', () => {
     nowMs += 1;
     events.look();
     expect(events.failing).toBe(false);
-    expect(log.of('error')).toEqual(['more decision events come than are written; no more can wait']);
-    expect(log.of('info')).toEqual(['there is room for decision events again']);
+    expect(log.of('error')).toEqual(['decision events arrive faster than they are written; the buffer is full']);
+    expect(log.of('info')).toEqual(['decision events are accepted again']);
     await events.close();
   });
 
@@ -368,7 +368,7 @@ describe('events that come faster than they are looked through', () => {
     const kept = written.reduce((sum, count) => sum + count, 0);
     expect(await text()).toBe('{}\n'.repeat(kept));
     expect(kept + dropped).toBe(500);
-    expect(log.of('error')).toEqual(['there was no time to write all events; the last ones are lost']);
+    expect(log.of('error')).toEqual(['time ran out before all events were written; the last ones are lost']);
   });
 
   it('are no text longer than a text can be', async () => {

@@ -141,7 +141,7 @@ describe('P12 a bundle’s mask', () => {
     for (const member of ['input', 'result', 'nd_builtin_cache']) expect(event).not.toHaveProperty(member);
     expect(await everywhere()).not.toContain('CANARY');
     expect(await steps('mask_failed')).toBe(1);
-    expect(bed.log.of('error')).toEqual(['an event could not be masked; input and result were withheld']);
+    expect(bed.log.of('error')).toEqual(['the mask rule failed; input and result were withheld']);
     expect(bed.log.lines.at(-1)?.fields).toMatchObject({
       entrypoint: 'system/log/mask',
       code: 'policy_result_invalid',
@@ -193,7 +193,7 @@ describe('P12 a bundle’s drop', () => {
     expect(event?.['erased']).toEqual(everyPlace);
     expect(await steps('drop_failed')).toBe(1);
     expect(await steps('masked')).toBe(1);
-    expect(bed.log.of('error')).toEqual(['an event was kept, as the rule that may drop it failed']);
+    expect(bed.log.of('error')).toEqual(['the drop rule failed; the event was kept']);
     expect(await everywhere()).not.toContain('CANARY');
   });
 });

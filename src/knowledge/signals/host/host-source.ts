@@ -76,7 +76,7 @@ export class HostSource {
       if (this.#failing) log.info('the host source reports again');
       this.#failing = false;
     } catch (cause) {
-      if (!this.#failing) log.warn('the host source could not report; what it said before ages', { cause });
+      if (!this.#failing) log.warn('the host source could not report; its last report ages', { cause });
       this.#failing = true;
     }
   }
