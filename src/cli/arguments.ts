@@ -40,7 +40,7 @@ function parsedBy<const O extends Options>(args: readonly string[], options: O) 
 function unknownOption(args: readonly string[], options: Options): string {
   const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });
   const unknown = tokens.find((token) => token.kind === 'option' && !Object.hasOwn(options, token.name));
-  if (unknown?.kind !== 'option') return 'an option is unknown';
+  if (unknown?.kind !== 'option') return 'unknown option';
   const meant = nearest(unknown.name, [...Object.keys(options), 'help']);
-  return `no option ${JSON.stringify(unknown.rawName)}${meant === undefined ? '' : `; did you mean --${meant}?`}`;
+  return `unknown option ${JSON.stringify(unknown.rawName)}${meant === undefined ? '' : `; did you mean --${meant}?`}`;
 }

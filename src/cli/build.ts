@@ -13,8 +13,8 @@ const coverageFloor = 95;
 export async function build(args: readonly string[], effects: CliEffects): Promise<number> {
   const { values, positionals } = readArguments(args, { output: { type: 'string' }, allow: allowOption }, 1);
   const [directory] = positionals;
-  if (directory === undefined) throw new UsageFault('name the directory of the policies');
-  if (values.output === undefined) throw new UsageFault('--output FILE says where the bundle goes');
+  if (directory === undefined) throw new UsageFault('name the policy directory');
+  if (values.output === undefined) throw new UsageFault('--output FILE is required: the file to write the bundle to');
   const allowed = allowedBuiltins(values.allow);
   const say = (line: string): void => effects.err(`${line}\n`);
   const name = basename(values.output).replace(/\.tar\.gz$/, '');

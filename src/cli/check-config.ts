@@ -13,7 +13,7 @@ export async function checkConfig(args: readonly string[], effects: CliEffects):
     return exitCodes.ok;
   }
   const { path, config } = await loadConfig(values.config, effects);
-  effects.out(`${[`${path}: no fault`, ...account(config)].map(printable).join('\n')}\n`);
+  effects.out(`${[`${path}: no errors`, ...account(config)].map(printable).join('\n')}\n`);
   return exitCodes.ok;
 }
 

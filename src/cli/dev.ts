@@ -18,8 +18,8 @@ import { allowedBuiltins, allowOption, tryBundle } from './try-bundle.ts';
 export async function dev(args: readonly string[], effects: CliEffects, until: AbortSignal): Promise<number> {
   const { values, positionals } = readArguments(args, { output: { type: 'string' }, allow: allowOption }, 1);
   const [directory] = positionals;
-  if (directory === undefined) throw new UsageFault('name the directory of the policies');
-  if (values.output === undefined) throw new UsageFault('--output FILE says where the bundle goes');
+  if (directory === undefined) throw new UsageFault('name the policy directory');
+  if (values.output === undefined) throw new UsageFault('--output FILE is required: the file to write the bundle to');
   const output = values.output;
   const allowed = allowedBuiltins(values.allow);
   const toolsDirectory = resolve(effects.directory, '.tools');
@@ -46,7 +46,7 @@ export async function dev(args: readonly string[], effects: CliEffects, until: A
       continue;
     }
     if (built instanceof AuthorFault) {
-      effects.err(`${built.faults.join('\n')}\nnothing was written; the bundle before serves on\n`);
+      effects.err(`${built.faults.join('\n')}\nnothing was written; the last bundle stays in place\n`);
     } else {
       await replaceFile(resolve(effects.directory, output), built.bytes);
       const seconds = ((effects.clock.monotonicMs() - begunMs) / 1_000).toFixed(2);

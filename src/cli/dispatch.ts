@@ -32,7 +32,7 @@ export async function dispatch(
   if (!isCommand(name)) {
     const meant = nearest(name, commands);
     effects.err(
-      `postern: no command ${JSON.stringify(name)}${meant === undefined ? '' : `; did you mean ${meant}?`}\n` +
+      `postern: unknown command ${JSON.stringify(name)}${meant === undefined ? '' : `; did you mean ${meant}?`}\n` +
         'postern --help lists the commands.\n',
     );
     return exitCodes.usage;
@@ -46,7 +46,7 @@ export async function dispatch(
     return await runs[name](rest, effects);
   } catch (cause) {
     if (cause instanceof UsageFault) {
-      effects.err(`postern ${name}: ${cause.message}\npostern ${name} --help tells how it is called.\n`);
+      effects.err(`postern ${name}: ${cause.message}\npostern ${name} --help shows the usage.\n`);
       return exitCodes.usage;
     }
     effects.err(`postern ${name}: ${told(cause)}\n`);

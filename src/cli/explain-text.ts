@@ -62,7 +62,7 @@ function headline(decision: Decision, entrypoint: string, input: JsonObject | un
 function undecidedLines(decision: Decision): string[] {
   if (decision.kind !== 'undecided') return [];
   const { code, message, publicMessage } = decision.error;
-  return [`  no decision, so it stays closed: ${code}: ${publicMessage}`, `  ${printable(message)}`];
+  return [`  not decided, so the answer is deny: ${code}: ${publicMessage}`, `  ${printable(message)}`];
 }
 
 /** e.g. `agent spiffe://… asks to query database payroll, for {"task":"monthly-report"}` */
@@ -73,7 +73,7 @@ function askedLine(input: JsonObject): string {
   const context = object(input, 'context');
   const what = [text(resource, 'type'), text(resource, 'id')].filter((part) => part !== undefined).join(' ');
   return (
-    `${[text(subject, 'type'), text(subject, 'id') ?? 'nobody named'].filter((part) => part !== undefined).join(' ')}` +
+    `${[text(subject, 'type'), text(subject, 'id') ?? 'an unnamed subject'].filter((part) => part !== undefined).join(' ')}` +
     ` asks to ${text(action, 'name') ?? 'do something'} ${what === '' ? 'something' : what}` +
     (context === undefined || Object.keys(context).length === 0 ? '' : `, with context ${JSON.stringify(context)}`)
   );

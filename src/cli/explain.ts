@@ -60,10 +60,10 @@ export async function explain(args: readonly string[], effects: CliEffects, part
   const ways = [request !== undefined, values.input !== undefined, recorded].filter(Boolean).length;
   if (ways !== 1) throw new UsageFault('give one of REQUEST, --input, --event, --last or --decision');
   if (values.event !== undefined && values.last === true) {
-    throw new UsageFault('--event replays its last decision by itself; --last is for the sidecar’s own record');
+    throw new UsageFault('--event already replays its last decision; --last reads the sidecar’s own record');
   }
   if (request === undefined && (values.known !== undefined || values.socket !== undefined)) {
-    throw new UsageFault('--known and --socket go with REQUEST alone');
+    throw new UsageFault('--known and --socket need REQUEST');
   }
   const explained =
     request !== undefined
@@ -107,7 +107,8 @@ async function ofRequest(path: string, values: Values, effects: CliEffects, part
     sidecar: config.sidecar,
   })(request, caller, { revision: policy.revision, currentAt: now }, now);
   const input = { ...(JSON.parse(facts.input) as JsonObject), ...told };
-  const notes = values.known === undefined ? ['nothing was told of the device, trust, grants …: --known tells it'] : [];
+  const notes =
+    values.known === undefined ? ['nothing is known of the device, trust, grants …: pass it with --known'] : [];
   const draws: Draws = { now, seed: 'explain' };
   const decision = attempt(
     policy,
@@ -133,7 +134,7 @@ function viaOf(config: Config, socket: string | undefined): CallerBinding {
 
 /** The sidecar's half out of a file: standing by itself, or in an input or decision event. */
 function knownIn(value: JsonValue, path: string): JsonObject {
-  if (!isJsonObject(value)) throw new CommandFailed(`${path}: no JSON object`);
+  if (!isJsonObject(value)) throw new CommandFailed(`${path}: not a JSON object`);
   const input = member(value, 'input');
   const from = isJsonObject(input) ? input : value;
   const known: Record<string, JsonValue> = {};
@@ -145,7 +146,7 @@ function knownIn(value: JsonValue, path: string): JsonObject {
   // By itself it holds nothing else, and a name that is mistyped would be known of nobody.
   if (from === value && !Object.hasOwn(from, 'subject') && strange.length > 0) {
     throw new CommandFailed(
-      `${path}: ${strange.map((name) => JSON.stringify(name)).join(', ')} is none of ${knownMembers.join(', ')}`,
+      `${path}: ${strange.map((name) => JSON.stringify(name)).join(', ')} is not one of ${knownMembers.join(', ')}`,
     );
   }
   return known;
@@ -156,7 +157,7 @@ async function ofInput(path: string, values: Values, effects: CliEffects, parts:
   const entrypoint = values.entrypoint ?? standard;
   const text = await jsonText(path, effects);
   const input = JSON.parse(text) as JsonValue;
-  if (!isJsonObject(input)) throw new CommandFailed(`${path}: no JSON object`);
+  if (!isJsonObject(input)) throw new CommandFailed(`${path}: not a JSON object`);
   const draws: Draws = { now: effects.clock.now(), seed: 'explain' };
   const decision = attempt(policy, draws, () => text, entrypoint);
   return { decision, entrypoint, input, notes: missedNotes(draws) };
@@ -176,9 +177,7 @@ async function bundleOf(values: Values, effects: CliEffects, parts: ExplainParts
 
 function bundleFileOf({ bundle }: Config): string {
   if (bundle.file === undefined)
-    throw new UsageFault(
-      'the configuration names no bundle file, since it comes from elsewhere: give one with --bundle',
-    );
+    throw new UsageFault('the configuration names a bundle source other than a file: name a bundle file with --bundle');
   return bundle.file;
 }
 
@@ -216,11 +215,11 @@ async function ofEvent(values: Values, effects: CliEffects, parts: ExplainParts)
     notes: [
       recorded,
       ...(event.isMasked
-        ? ['the record masks some of it: what was asked is not whole, and the replay need not agree']
+        ? ['parts of this event are masked: the recorded input is incomplete, so the replay may differ']
         : []),
       `replayed on ${bundle}: ${same ? 'the same result' : 'ANOTHER RESULT'}`,
       ...(closedAfter
-        ? [`the policy by itself said ${effectOf(decision)}; what followed it failed, and closed it`]
+        ? [`the policy's own result was ${effectOf(decision)}; a later step failed, so the decision was deny`]
         : []),
       ...missedNotes(draws),
     ],
@@ -286,7 +285,7 @@ function readEvent(line: Buffer, path: string): RecordedEvent {
   const id = string('decision_id');
   const entrypoint = string('path');
   if (!isJsonObject(event) || id === undefined || entrypoint === undefined) {
-    throw new CommandFailed(`${path}: no decision event, which has decision_id and path`);
+    throw new CommandFailed(`${path}: not a decision event: decision_id or path is missing`);
   }
   const input = member(event, 'input');
   const error = member(event, 'error');
@@ -315,7 +314,7 @@ function repliesIn(cacheText: string, path: string): Map<string, OutboundReply> 
     return recordedReplies(cacheText);
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause;
-    throw new CommandFailed(`${path}: nd_builtin_cache has operands that are no JSON`, { cause });
+    throw new CommandFailed(`${path}: nd_builtin_cache has operands that are not JSON`, { cause });
   }
 }
 
@@ -368,7 +367,9 @@ function attempt(
 
 /** Nobody outside hears of a look at a policy: what was once answered is in the record, or it is out of reach. */
 function missedNotes({ missed = [] }: Draws): readonly string[] {
-  return [...new Set(missed)].map((question) => `nobody outside is asked here, and no reply is on record: ${question}`);
+  return [...new Set(missed)].map(
+    (question) => `servers are not called here, and the record has no reply for: ${question}`,
+  );
 }
 
 function sameJson(a: string | undefined, b: string | undefined): boolean {

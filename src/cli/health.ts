@@ -16,7 +16,7 @@ export async function health(args: readonly string[], effects: CliEffects): Prom
   const { config } = await loadConfig(values.config, effects);
   const where = whereToAsk(config);
   if (where === undefined) {
-    effects.err('postern health: the configuration has no fixed address for probes and no control listener\n');
+    effects.err('postern health: the configuration has neither a fixed probes.listen address nor a control listener\n');
     return exitCodes.failure;
   }
   const path = values.live === true ? '/health/live' : '/health/ready';

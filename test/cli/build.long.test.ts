@@ -137,10 +137,10 @@ decision := {"effect": "${effect}", "constraints": {"read_only": true}}
   }, 60_000);
 
   it.each([
-    [[], 'name the directory'],
+    [[], 'name the policy directory'],
     [['rego'], '--output FILE'],
     [['rego', 'more', '--output', 'x'], 'unexpected argument'],
-    [['rego', '--ouput', 'x'], 'no option "--ouput"; did you mean --output?'],
+    [['rego', '--ouput', 'x'], 'unknown option "--ouput"; did you mean --output?'],
     [['rego', '--output', 'x', '--allow', 'opa.runtime'], '--allow takes http.send or net.lookup_ip_addr'],
   ])('is told how it is called with %j', async (args, message) => {
     await expect(build(args, fakeEffects().effects)).rejects.toThrow(message);

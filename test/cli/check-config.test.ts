@@ -27,7 +27,7 @@ describe('postern check-config', () => {
     expect(await check({ 'a.yaml': soundYaml }, ['--config', 'a.yaml'])).toEqual({
       code: 0,
       err: '',
-      out: `a.yaml: no fault
+      out: `a.yaml: no errors
   decides on    127.0.0.1:8181 for spiffe://acme.example/agent/report-bot
   decides on    run/ci.sock for spiffe://acme.example/ci/payments-deploy
   relay         spiffe://acme.example/ci/payments-deploy
@@ -60,7 +60,7 @@ describe('postern check-config', () => {
       code: 1,
       out: '',
       err: expect.stringMatching(
-        /^postern check-config: the configuration has 2 faults:\n {2}- typo: .*\n {2}- log\.level: .*\n$/,
+        /^postern check-config: the configuration has 2 errors:\n {2}- typo: .*\n {2}- log\.level: .*\n$/,
       ),
     });
   });
@@ -89,7 +89,7 @@ describe('X08 a configuration file', () => {
     expect(await check({}, [])).toEqual({
       code: 1,
       out: '',
-      err: 'postern check-config: the configuration has 1 fault:\n  - postern.yaml: cannot be read (ENOENT); name the file by --config or POSTERN_CONFIG\n',
+      err: 'postern check-config: the configuration has 1 error:\n  - postern.yaml: cannot be read (ENOENT); name the file by --config or POSTERN_CONFIG\n',
     });
   });
 

@@ -53,7 +53,7 @@ describe('postern', () => {
       expect({ code, calls, out }).toEqual({ code: 0, calls: [], out: helpText(command) });
     }
     expect(helpText(command)).toMatch(new RegExp(`\nUsage: postern ${command}[ \n]`));
-    expect(helpText(command)).toMatch(/--help {2,}this text/);
+    expect(helpText(command)).toMatch(/--help {2,}show this text/);
     for (const line of helpText(command).split('\n')) expect(line.length).toBeLessThanOrEqual(120);
   });
 
@@ -62,8 +62,8 @@ describe('postern', () => {
   });
 
   it.each([
-    ['srve', 'postern: no command "srve"; did you mean serve?\npostern --help lists the commands.\n'],
-    ['conquer', 'postern: no command "conquer"\npostern --help lists the commands.\n'],
+    ['srve', 'postern: unknown command "srve"; did you mean serve?\npostern --help lists the commands.\n'],
+    ['conquer', 'postern: unknown command "conquer"\npostern --help lists the commands.\n'],
   ])('%s is no command', async (name, err) => {
     expect(await run([name])).toEqual({ code: 2, calls: [], out: '', err });
   });
@@ -74,7 +74,7 @@ describe('a command that fails', () => {
 
   it('by a wrong call ends with 2 and points to its help', async () => {
     const { code, err } = await failing(new UsageFault('no such option'));
-    expect([code, err]).toEqual([2, 'postern build: no such option\npostern build --help tells how it is called.\n']);
+    expect([code, err]).toEqual([2, 'postern build: no such option\npostern build --help shows the usage.\n']);
   });
 
   it('by what it was given ends with 1 and says so, without a stack', async () => {
@@ -104,11 +104,11 @@ describe('arguments', () => {
       expect(() => readArguments(args, options)).toThrow(UsageFault);
     }
     for (const [args, told] of [
-      [['--confg', 'a'], 'no option "--confg"; did you mean --config?'],
-      [['--live', '--confgi=secret'], 'no option "--confgi"; did you mean --config?'],
-      [['--wholly-else'], 'no option "--wholly-else"'],
-      [['-x'], 'no option "-x"'],
-      [['--__proto__'], 'no option "--__proto__"'],
+      [['--confg', 'a'], 'unknown option "--confg"; did you mean --config?'],
+      [['--live', '--confgi=secret'], 'unknown option "--confgi"; did you mean --config?'],
+      [['--wholly-else'], 'unknown option "--wholly-else"'],
+      [['-x'], 'unknown option "-x"'],
+      [['--__proto__'], 'unknown option "--__proto__"'],
     ] as const) {
       expect(() => readArguments(args, options)).toThrow(expect.objectContaining({ message: told }));
     }

@@ -145,7 +145,7 @@ label data  internal
       },
       [
         'DENY  by authz/decision\n',
-        'no decision, so it stays closed: policy_undefined: the policy gave no result\n  authz/decision is undefined',
+        'not decided, so the answer is deny: policy_undefined: the policy gave no result\n  authz/decision is undefined',
       ],
     ],
     [
@@ -166,7 +166,7 @@ label data  internal
       { kind: 'deny', ...said, policy: undefined },
       { input: { device: { id: 'n', known: false } } },
     );
-    expect(nothing).toContain('nobody named asks to do something something');
+    expect(nothing).toContain('an unnamed subject asks to do something something');
     expect(nothing).toMatch(
       /caller {8}unknown\n {2}device {8}n: nothing known of it\n {2}trust {9}unknown\n {2}workload {6}unknown\n {2}grants {8}none\n/,
     );

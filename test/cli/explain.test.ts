@@ -96,7 +96,7 @@ describe('postern explain REQUEST', () => {
   it('evaluates it with nothing known, and shows what that leaves unmet', async () => {
     const { code, out, err } = await run(['request.json']);
     expect([code, err]).toEqual([0, '']);
-    expect(out).toMatch(/^nothing was told of the device/);
+    expect(out).toMatch(/^nothing is known of the device/);
     expect(out).toMatch(/\nDENY {2}by policy database_access \(authz\/decision\), bundle /);
     expect(out).toMatch(/✗ device_report_fresh +else deny/);
     expect(out).toMatch(/✓ workload_approved/);
@@ -129,7 +129,7 @@ describe('postern explain REQUEST', () => {
     const { out } = await run(['request.json'], {
       'request.json': JSON.stringify({ ...asked, subject: { type: 'agent', id: 'somebody else' } }),
     });
-    expect(out).toContain('no decision, so it stays closed: subject_not_caller');
+    expect(out).toContain('not decided, so the answer is deny: subject_not_caller');
   });
 
   it('reaches a listener without an identity as nobody', async () => {
@@ -210,7 +210,7 @@ describe('postern explain of a recorded decision', () => {
 
   it('says that a masked record need not replay', async () => {
     const masked = event('d-1', { erased: ['/input/context/task'] });
-    expect((await run(['--event', 'e.json'], { 'e.json': masked })).out).toContain('the record masks some of it');
+    expect((await run(['--event', 'e.json'], { 'e.json': masked })).out).toContain('parts of this event are masked');
     expect((await run(['--event', 'e.json'], { 'e.json': event('d-1') })).out).not.toContain('masks');
   });
 
@@ -236,7 +236,7 @@ describe('postern explain of a recorded decision', () => {
     });
     const { out } = await run(['--event', 'e.json'], { 'e.json': closed });
     expect(out).toMatch(
-      /: deny, because of grant_not_usable\nreplayed on the same bundle: the same result\nthe policy by itself said constrain; what followed it failed, and closed it\n\nDENY {2}by authz\/decision\n/,
+      /: deny, because of grant_not_usable\nreplayed on the same bundle: the same result\nthe policy's own result was constrain; a later step failed, so the decision was deny\n\nDENY {2}by authz\/decision\n/,
     );
     expect(out).toContain('grant g-1 has no use left');
     expect(out).toMatch(/✓ device_report_fresh/);
@@ -262,7 +262,7 @@ describe('postern explain of a recorded decision', () => {
     );
     expect(out).toContain('no_bundle: no policy bundle is loaded\n  bundle starter has not been activated');
     const strange = JSON.stringify({ decision_id: 'd-1', path: 'p', error: { code: 'toString' } });
-    expect((await run(['--event', 'e.json'], { 'e.json': strange })).out).toContain('closed: internal: internal error');
+    expect((await run(['--event', 'e.json'], { 'e.json': strange })).out).toContain('deny: internal: internal error');
   });
 });
 
@@ -281,7 +281,7 @@ describe('a call that cannot be answered', () => {
     expect(await run(args)).toMatchObject({
       code: 2,
       out: '',
-      err: expect.stringMatching(/--help tells how it is called\.\n$/),
+      err: expect.stringMatching(/--help shows the usage\.\n$/),
     });
   });
 
@@ -292,22 +292,22 @@ describe('a call that cannot be answered', () => {
     ['a member twice', ['--input', 'twice.json'], /^twice\.json: a member appears twice in one object/],
     ['no JSON', ['--event', 'text'], /^text: the body is not one JSON document/],
     ['not UTF-8', ['--input', 'latin'], /^latin: the body is not valid UTF-8/],
-    ['an input that is no object', ['--input', 'list.json'], 'list.json: no JSON object'],
-    ['known facts that are no object', ['request.json', '--known', 'list.json'], 'list.json: no JSON object'],
+    ['an input that is no object', ['--input', 'list.json'], 'list.json: not a JSON object'],
+    ['known facts that are no object', ['request.json', '--known', 'list.json'], 'list.json: not a JSON object'],
     [
       'known facts with a typo',
       ['request.json', '--known', 'typo.json'],
-      /^typo\.json: "devise" is none of caller, device, /,
+      /^typo\.json: "devise" is not one of caller, device, /,
     ],
     [
       'an event that is none',
       ['--event', 'request.json'],
-      'request.json: no decision event, which has decision_id and path',
+      'request.json: not a decision event: decision_id or path is missing',
     ],
     [
       'an event whose questions cannot be read',
       ['--event', 'cache.json'],
-      'cache.json: nd_builtin_cache has operands that are no JSON',
+      'cache.json: nd_builtin_cache has operands that are not JSON',
     ],
     ['no events', ['--event', 'empty'], 'empty: no decision events'],
     ['a bundle that is none', ['request.json', '--bundle', 'x'], 'x: no such bundle'],

@@ -87,7 +87,7 @@ describe('postern health', () => {
         POSTERN_CONTROL__LISTEN: 'null',
         POSTERN_CONTROL__SOCKET: 'null',
       }),
-    ).toMatchObject({ code: 1, err: expect.stringMatching(/no fixed address/) });
+    ).toMatchObject({ code: 1, err: expect.stringMatching(/neither a fixed probes\.listen address/) });
   });
 
   it('waits no longer than it is told, for an answer that never comes or never ends', async () => {

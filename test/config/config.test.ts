@@ -171,7 +171,7 @@ log: {level: info}
       'probes.listen: takes the same port as control.listen',
       'bundle: one of file, directory and http says where the bundle is; none is given',
     ]);
-    expect(() => parse(text)).toThrow(/^the configuration has 16 faults:\n {2}- line 15/);
+    expect(() => parse(text)).toThrow(/^the configuration has 16 errors:\n {2}- line 15/);
   });
 
   it('is told what each value must be, where a rule is more than a type', () => {

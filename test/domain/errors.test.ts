@@ -33,8 +33,8 @@ describe('an error of ours', () => {
   });
 
   it('lists all faults of a configuration', () => {
-    expect(new ConfigRefused(['a', 'b']).message).toBe('the configuration has 2 faults:\n  - a\n  - b');
-    expect(new ConfigRefused(['a']).message).toBe('the configuration has 1 fault:\n  - a');
+    expect(new ConfigRefused(['a', 'b']).message).toBe('the configuration has 2 errors:\n  - a\n  - b');
+    expect(new ConfigRefused(['a']).message).toBe('the configuration has 1 error:\n  - a');
   });
 
   it('is made of anything else, which is kept as its cause', () => {

@@ -179,7 +179,7 @@ describe('a sidecar whose policy asks outside', () => {
     const forgetful = record.replace(/,"nd_builtin_cache":.*(?=,"requested_by")/, '');
     expect(forgetful).not.toBe(record);
     expect(await explained(forgetful, bundle)).toMatch(
-      /ANOTHER RESULT\nnobody outside is asked here, and no reply is on record: http\.send GET http:.*\n\nDENY {2}.*\n.*\n.*outside_unavailable/,
+      /ANOTHER RESULT\nservers are not called here, and the record has no reply for: http\.send GET http:.*\n\nDENY {2}.*\n.*\n.*outside_unavailable/,
     );
     expect(server.requests).toHaveLength(1);
   }, 60_000);
