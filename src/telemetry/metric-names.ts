@@ -5,12 +5,12 @@
 export const metric = {
   decisions: {
     name: 'postern_decisions_total',
-    help: 'Decisions given, by the policy that spoke and the effect; "query" is an answer that permits nothing.',
+    help: 'Decisions, by the policy that decided and the effect; "query" is an answer that permits nothing.',
     labelNames: ['policy', 'effect'],
   },
   decisionDuration: {
     name: 'postern_decision_duration_seconds',
-    help: 'Time from the body being read to the decision being made, which is then recorded and answered, by effect.',
+    help: 'Time from reading the body to making the decision, without recording and answering it, by effect.',
     labelNames: ['effect'],
   },
   stageDuration: {
@@ -20,108 +20,108 @@ export const metric = {
   },
   unmetRequirements: {
     name: 'postern_unmet_requirements_total',
-    help: 'Reasons in decisions that policies gave: requirements that were not met, and codes of the policies’ library.',
+    help: 'Reasons in decisions of policies: requirements that were not met, and codes of the policies’ library.',
     labelNames: ['policy', 'requirement'],
   },
   undecided: {
     name: 'postern_undecided_total',
-    help: 'Decisions that stayed closed because none could be had, by code.',
+    help: 'Decisions that are deny because they could not be made, by code.',
     labelNames: ['code'],
   },
   overruns: {
     name: 'postern_policy_overruns_total',
-    help: 'Evaluations that spent their budget, by entrypoint.',
+    help: 'Evaluations that exceeded their budget, by entrypoint.',
     labelNames: ['entrypoint'],
   },
   outsideQuestions: {
     name: 'postern_outside_questions_total',
-    help: 'What policies asked outside while they decided, by builtin and result; "refused": configuration does not allow it.',
+    help: 'Calls of policies to other servers, by builtin and result; "refused": not allowed by the configuration.',
     labelNames: ['builtin', 'result'],
   },
   outsideWaiting: {
     name: 'postern_outside_waiting',
-    help: 'Decisions that wait for somebody outside.',
+    help: 'Decisions that wait for another server.',
     labelNames: [],
   },
   rejected: {
     name: 'postern_rejected_total',
-    help: 'Requests that were refused without being judged, by code.',
+    help: 'Requests that were refused before evaluation, by code.',
     labelNames: ['why'],
   },
   signalAge: {
     name: 'postern_signal_age_seconds',
-    help: 'Age of what a decision knew, at the moment it was made, by kind of signal.',
+    help: 'Age of the signals that a decision used, by kind.',
     labelNames: ['kind'],
   },
   signalsReceived: {
     name: 'postern_signals_received_total',
-    help: 'Signals taken or refused, by source, kind and result.',
+    help: 'Signals received, by source, kind and result.',
     labelNames: ['source', 'type', 'result'],
   },
   attestationsReceived: {
     name: 'postern_attestations_received_total',
-    help: 'Attestations taken or refused, by result.',
+    help: 'Attestations received, by result.',
     labelNames: ['result'],
   },
   storeEntries: {
     name: 'postern_store_entries',
-    help: 'Entries held in the store, by kind.',
+    help: 'Entries in the store, by kind.',
     labelNames: ['kind'],
   },
-  grantsActive: { name: 'postern_grants_active', help: 'Grants that could be used now.', labelNames: [] },
+  grantsActive: { name: 'postern_grants_active', help: 'Grants that can be used now.', labelNames: [] },
   bundleInfo: {
     name: 'postern_bundle_info',
-    help: 'The bundle that serves now; always 1.',
+    help: 'The active bundle; always 1.',
     labelNames: ['name', 'revision'],
   },
   bundleAge: {
     name: 'postern_bundle_age_seconds',
-    help: 'Time since the bundle that serves was last known to be current.',
+    help: 'Time since the active bundle was last known to be current.',
     labelNames: [],
   },
   bundleActivations: {
     name: 'postern_bundle_activations_total',
-    help: 'Bundles that were taken or refused, by result.',
+    help: 'Attempts to activate a bundle, by result.',
     labelNames: ['result'],
   },
   bundleRequests: {
     name: 'postern_bundle_requests_total',
-    help: 'Attempts to fetch a bundle, by the bundle and by what came of it.',
+    help: 'Attempts to fetch a bundle, by bundle and result.',
     labelNames: ['bundle', 'result'],
   },
   bundleKeepFailures: {
     name: 'postern_bundle_keep_failures_total',
-    help: 'Bundles that serve and could not be kept on disk for a restart.',
+    help: 'Active bundles that could not be saved to disk for a restart.',
     labelNames: ['bundle'],
   },
   shadowComparisons: {
     name: 'postern_shadow_comparisons_total',
-    help: 'Decisions that the shadow bundle was asked too, by result; "dropped": it could not keep up.',
+    help: 'Decisions evaluated with the shadow bundle too, by result; "dropped": it could not keep up.',
     labelNames: ['result'],
   },
   shadowFlips: {
     name: 'postern_shadow_flips_total',
-    help: 'Decisions that the shadow bundle would have answered otherwise, by effect.',
+    help: 'Decisions whose effect would differ with the shadow bundle, by both effects.',
     labelNames: ['from', 'to'],
   },
   journalWritten: {
     name: 'postern_journal_events_written_total',
-    help: 'Decision events handed to the file system.',
+    help: 'Decision events written to the file.',
     labelNames: [],
   },
   journalDropped: {
     name: 'postern_journal_events_dropped_total',
-    help: 'Decision events that could not be kept.',
+    help: 'Decision events that were lost.',
     labelNames: [],
   },
   journalScreened: {
     name: 'postern_journal_events_screened_total',
-    help: 'Decision events that the bundle’s own rules masked or dropped, or failed to, by result.',
+    help: 'Decision events that the bundle’s mask and drop rules were applied to, by result.',
     labelNames: ['result'],
   },
   journalPending: {
     name: 'postern_journal_pending_bytes',
-    help: 'Decision events that wait to be written.',
+    help: 'Decision events that wait to be written, in bytes.',
     labelNames: [],
   },
   logDropped: {
@@ -132,7 +132,7 @@ export const metric = {
   inFlight: { name: 'postern_requests_in_flight', help: 'Requests being read or decided.', labelNames: [] },
   build: {
     name: 'postern_build_info',
-    help: 'What this sidecar was built from; always 1.',
+    help: 'Version of this sidecar and of its Node.js; always 1.',
     labelNames: ['version', 'node'],
   },
 } as const satisfies Record<string, { name: string; help: string; labelNames: readonly string[] }>;
