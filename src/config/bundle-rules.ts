@@ -55,17 +55,17 @@ function originFaults(at: string, origin: OriginDraft): Fault[] {
   const faults: Fault[] = [];
   if (given.length !== 1) {
     const found = given.length === 0 ? 'none is' : `${given.map(([name]) => name).join(' and ')} are`;
-    faults.push({ at, text: `one of file, directory and http says where the bundle is; ${found} given` });
+    faults.push({ at, text: `exactly one of file, directory and http is needed; ${found} set` });
   }
   if (signing !== undefined && signing.keys?.length === 0)
-    faults.push({ at: `${at}.signing.keys`, text: 'at least one key is needed: without one nothing can be verified' });
+    faults.push({ at: `${at}.signing.keys`, text: 'at least one key is needed to verify signatures' });
   faults.push(...repeatedKeys(`${at}.signing.keys`, signing));
   if (http === undefined) return faults;
   faults.push(...accessFaults(`${at}.http`, http));
   if (isPlain(http.url) && signing?.required !== true) {
     faults.push({
       at: `${at}.http.url`,
-      text: 'beyond loopback without TLS, and no signature is required: whoever is on the way could write the policy',
+      text: 'a server beyond loopback without TLS and without a required signature: others on the network could replace the policy',
     });
   }
   if (http.min_delay_s !== undefined && http.max_delay_s !== undefined && http.min_delay_s > http.max_delay_s)
@@ -79,7 +79,7 @@ function accessFaults(at: string, server: AccessDraft): Fault[] {
   if (bearer !== undefined && isPlain(url))
     faults.push({ at: `${at}.bearer_file`, text: 'the token would cross the network in the clear: use https' });
   if ((certificate === undefined) !== (key === undefined))
-    faults.push({ at, text: 'certificate_file and key_file belong together; only one is given' });
+    faults.push({ at, text: 'certificate_file and key_file belong together; only one is set' });
   return faults;
 }
 
@@ -105,7 +105,7 @@ function repeatedNames(bundle: BundleDraft): Fault[] {
   ];
   return names.flatMap(([at, name], index) =>
     name !== undefined && names.slice(0, index).some(([, other]) => other === name)
-      ? [{ at, text: 'this name is taken by another bundle' }]
+      ? [{ at, text: 'another bundle has the same name' }]
       : [],
   );
 }
@@ -114,7 +114,7 @@ function repeatedKeys(at: string, signing: OriginDraft['signing']): Fault[] {
   const ids = (signing?.keys ?? []).map((key) => key?.id);
   return ids.flatMap((id, index) =>
     id !== undefined && ids.indexOf(id) !== index
-      ? [{ at: `${at}[${index}].id`, text: 'this name is taken by an earlier entry' }]
+      ? [{ at: `${at}[${index}].id`, text: 'an earlier entry has the same name' }]
       : [],
   );
 }
@@ -123,6 +123,11 @@ function repeatedKeys(at: string, signing: OriginDraft['signing']): Fault[] {
 function keepFaults(bundle: BundleDraft, origins: readonly (readonly [string, OriginDraft])[]): Fault[] {
   const remote = origins.find(([, origin]) => origin.http !== undefined);
   return remote !== undefined && bundle.keep === undefined
-    ? [{ at: 'bundle.keep', text: `must be given with ${remote[0]}.http: a restart has to know what served before` }]
+    ? [
+        {
+          at: 'bundle.keep',
+          text: `required with ${remote[0]}.http: a restart must know which bundle was active before`,
+        },
+      ]
     : [];
 }

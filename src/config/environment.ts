@@ -46,7 +46,7 @@ export function override(
       const meant = nearest(variable, paths.keys());
       faults.push({
         at: '',
-        text: `${variable}: no such setting${meant === undefined ? '' : `; did you mean ${meant}?`}`,
+        text: `${variable}: unknown setting${meant === undefined ? '' : `; did you mean ${meant}?`}`,
       });
       continue;
     }

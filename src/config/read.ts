@@ -64,7 +64,7 @@ function readRecord(shape: Shape, value: unknown, at: string, faults: Fault[]): 
   }
   const keys = Object.keys(value);
   if (shape.maxProperties !== undefined && keys.length > shape.maxProperties) {
-    faults.push({ at, text: `${keys.length} entries; at most ${shape.maxProperties} are taken` });
+    faults.push({ at, text: `${keys.length} entries; the maximum is ${shape.maxProperties}` });
   }
   const [[pattern, child] = ['', {}]] = Object.entries(shape.patternProperties ?? {});
   const named = new RegExp(pattern, 'u');
@@ -82,15 +82,15 @@ function readList(shape: Shape, items: Shape, value: unknown, at: string, faults
     return undefined;
   }
   if (shape.minItems !== undefined && value.length < shape.minItems) {
-    faults.push({ at, text: `${value.length} entries; at least ${shape.minItems} must be given` });
+    faults.push({ at, text: `${value.length} entries; the minimum is ${shape.minItems}` });
   }
   if (shape.maxItems !== undefined && value.length > shape.maxItems) {
-    faults.push({ at, text: `${value.length} entries; at most ${shape.maxItems} are taken` });
+    faults.push({ at, text: `${value.length} entries; the maximum is ${shape.maxItems}` });
     return undefined;
   }
   value.forEach((item, index) => {
     const twin = value.findIndex((other) => Value.Equal(other, item));
-    if (twin < index) faults.push({ at: below(at, index), text: `the same as ${below(at, twin)}` });
+    if (twin < index) faults.push({ at: below(at, index), text: `duplicate of ${below(at, twin)}` });
   });
   // An entry with a fault keeps its place, so that later messages count as the file does.
   return value.map((item, index) => read(items, item, below(at, index), faults));
@@ -226,7 +226,7 @@ function unknownKey(key: string, known: readonly string[], at: string): Fault {
   if (/token|secret|passw|passphrase|private/i.test(key) && !known.includes('tokens')) {
     return {
       at: below(at, key),
-      text: 'unknown key; a secret never stands here: put it in a file of its own and name that as `file`',
+      text: 'unknown key; secrets do not belong in the configuration: put the secret in a file and name the file in `file`',
     };
   }
   const meant = nearest(key, known);
@@ -236,7 +236,7 @@ function unknownKey(key: string, known: readonly string[], at: string): Fault {
     at: below(at, key),
     text:
       elsewhere.length > 0
-        ? `unknown key here; it stands at ${elsewhere.join(', ')}`
+        ? `unknown key here; it belongs at ${elsewhere.join(', ')}`
         : `unknown key; known here: ${known.join(', ')}`,
   };
 }

@@ -28,23 +28,23 @@ function listeners({ decision, control }: ConfigDraft): Fault[] {
   if (decision?.listen && !isLoopback(decision.listen)) {
     faults.push({
       at: 'decision.listen',
-      text: 'beyond loopback; callers on TCP are not authenticated in this version, so only a loopback address or a socket is safe',
+      text: 'not a loopback address: this version does not authenticate callers on TCP, so only loopback or a socket is safe',
     });
   }
   if (decision?.listen === null && decision.sockets?.length === 0) {
-    faults.push({ at: 'decision', text: 'neither listen nor sockets: nobody could ask' });
+    faults.push({ at: 'decision', text: 'neither listen nor sockets is set: callers could not reach the sidecar' });
   }
   if (control?.listen && !isLoopback(control.listen)) {
     faults.push({
       at: 'control.listen',
-      text: 'beyond loopback; its tokens would cross the network in the clear, and this version has no TLS: use a loopback address or `control.socket`, and `probes.listen` for probes and metrics',
+      text: 'not a loopback address: tokens would cross the network in the clear, since this version has no TLS; use loopback or `control.socket`, and `probes.listen` for probes and metrics',
     });
   }
   const controlIsOn = control?.listen != null || control?.socket != null;
   if (controlIsOn && control?.tokens?.length === 0) {
     faults.push({
       at: 'control.tokens',
-      text: 'at least one token is needed: without one anybody could write signals and grants; switch the listener off with `listen: null`',
+      text: 'at least one token is needed: without one every process could write signals and grants; switch the listener off with `listen: null`',
     });
   }
   return faults;
@@ -67,7 +67,7 @@ function ports({ decision, control, probes }: ConfigDraft): Fault[] {
     bound
       .slice(0, index)
       .filter(([, other]) => meets(address, other))
-      .map(([otherAt]) => ({ at, text: `takes the same port as ${otherAt}` })),
+      .map(([otherAt]) => ({ at, text: `uses the same port as ${otherAt}` })),
   );
 }
 
@@ -112,7 +112,7 @@ function paths(config: ConfigDraft, directory: string): Fault[] {
       .filter(([, socket]) => path !== socket && isInside(path, posix.dirname(socket)))
       .map(([socketAt]) => ({
         at,
-        text: `stands in the directory of ${socketAt}, which an agent mounts: give the socket a directory of its own`,
+        text: `is in the directory of ${socketAt}, which an agent mounts: give the socket a directory of its own`,
       })),
   );
   return [...twice, ...exposed];
@@ -151,7 +151,7 @@ function names({ control, attestations }: ConfigDraft): Fault[] {
 function repeated(list: string, member: string, values: readonly (string | undefined)[] | undefined): Fault[] {
   return (values ?? []).flatMap((value, index) =>
     value !== undefined && values?.indexOf(value) !== index
-      ? [{ at: `${list}[${index}].${member}`, text: 'this name is taken by an earlier entry' }]
+      ? [{ at: `${list}[${index}].${member}`, text: 'an earlier entry has the same name' }]
       : [],
   );
 }
@@ -161,7 +161,12 @@ function relays({ decision }: ConfigDraft): Fault[] {
   return (decision?.relays ?? []).flatMap((relay, index) =>
     relay === undefined || identities.includes(relay)
       ? []
-      : [{ at: `decision.relays[${index}]`, text: 'no listener has this identity, so nobody could use the right' }],
+      : [
+          {
+            at: `decision.relays[${index}]`,
+            text: 'no listener has this identity, so no caller could act as this relay',
+          },
+        ],
   );
 }
 
@@ -171,7 +176,7 @@ function memory({ decision }: ConfigDraft): Fault[] {
     ? [
         {
           at: 'decision.limits',
-          text: `body_bytes times in_flight is ${bodyBytes * inFlight} bytes of memory; at most ${bodiesBytesMax} are taken`,
+          text: `body_bytes times in_flight is ${bodyBytes * inFlight} bytes of memory; the maximum is ${bodiesBytesMax}`,
         },
       ]
     : [];
@@ -183,12 +188,12 @@ function builtins({ decision }: ConfigDraft): Fault[] {
   if (http?.origins?.length === 0)
     faults.push({
       at: 'decision.builtins.http_send.origins',
-      text: 'at least one is needed: no other server is asked',
+      text: 'at least one is needed: only listed servers are called',
     });
   if (lookup?.names?.length === 0)
     faults.push({
       at: 'decision.builtins.lookup_ip_addr.names',
-      text: 'at least one is needed: no other is looked up',
+      text: 'at least one is needed: only listed names are looked up',
     });
   if (http === undefined && lookup === undefined) return faults;
   const { in_flight: inFlight } = decision?.limits ?? {};
@@ -201,7 +206,7 @@ function builtins({ decision }: ConfigDraft): Fault[] {
   if (bytes > bodiesBytesMax)
     faults.push({
       at: 'decision.builtins',
-      text: `response_bytes times calls times in_flight is ${bytes} bytes of memory; at most ${bodiesBytesMax} are taken`,
+      text: `response_bytes times calls times in_flight is ${bytes} bytes of memory; the maximum is ${bodiesBytesMax}`,
     });
   return faults;
 }
@@ -209,6 +214,6 @@ function builtins({ decision }: ConfigDraft): Fault[] {
 function recordOnLog({ record, log }: ConfigDraft): Fault[] {
   const level = log?.level;
   return record?.console === true && (level === 'error' || level === 'warn')
-    ? [{ at: 'record.console', text: `log.level ${level} leaves every event out: they are written at info` }]
+    ? [{ at: 'record.console', text: `log.level ${level} would drop every event: events are logged at info` }]
     : [];
 }

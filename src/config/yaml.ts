@@ -24,21 +24,21 @@ export function readYaml(text: string, at: string, faults: Fault[]): unknown {
     for (const problem of [...document.errors, ...document.warnings]) {
       if (problem.code === 'TAG_RESOLVE_FAILED') continue; // told below, with every other tag
       if (problem.code !== 'DUPLICATE_KEY') readable = false;
-      fault(problem.pos[0], problem.code === 'DUPLICATE_KEY' ? 'this key stands twice' : firstLine(problem.message));
+      fault(problem.pos[0], problem.code === 'DUPLICATE_KEY' ? 'duplicate key' : firstLine(problem.message));
     }
     visit(document, (_, node) => {
       if (isAlias(node)) {
         readable = false;
-        fault(node.range?.[0] ?? 0, 'aliases are not read here: write the value out');
+        fault(node.range?.[0] ?? 0, 'aliases are not supported: write the value out');
       } else if (isPair(node)) {
         if (!isScalar(node.key) || typeof node.key.value !== 'string') {
           readable = false;
           const key = isScalar(node.key) ? `the key ${shown(node.key.value)}` : 'a key';
-          fault(isNode(node.key) ? (node.key.range?.[0] ?? 0) : 0, `${key} is no text: put it in quotes`);
+          fault(isNode(node.key) ? (node.key.range?.[0] ?? 0) : 0, `${key} is not text: put it in quotes`);
         }
       } else if (isNode(node) && node.tag !== undefined) {
         readable = false;
-        fault(node.range?.[0] ?? 0, `tags are not read here: ${shown(node.tag)}`);
+        fault(node.range?.[0] ?? 0, `tags are not supported: ${shown(node.tag)}`);
       }
     });
     faults.push(...found);

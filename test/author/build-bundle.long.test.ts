@@ -227,7 +227,7 @@ describe('nothing is built', () => {
   it.each([
     ['.manifest', '{"metadata": ', 'is not one JSON document: character 14'],
     ['.manifest', '', 'is not one JSON document: character 1'],
-    ['.manifest', '{"roots": [], "roots": []}', 'a member stands twice'],
+    ['.manifest', '{"roots": [], "roots": []}', 'a member appears twice'],
     ['.manifest', '{"metadata": []}', '.manifest: metadata is no object'],
     ['.manifest', '{"metadata": {"postern": 1}}', '.manifest: metadata.postern is no object'],
     ['samples.json', '[{"name": "a"', 'is not one JSON document: character 14'],

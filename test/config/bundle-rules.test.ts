@@ -27,17 +27,15 @@ function parsed(bundle: string) {
 
 describe('where a bundle comes from', () => {
   it('is said once', () => {
-    expect(faults('{name: a}')).toEqual([
-      'bundle: one of file, directory and http says where the bundle is; none is given',
-    ]);
+    expect(faults('{name: a}')).toEqual(['bundle: exactly one of file, directory and http is needed; none is set']);
     expect(faults('{file: a.tar.gz, directory: b}')).toEqual([
-      'bundle: one of file, directory and http says where the bundle is; file and directory are given',
+      'bundle: exactly one of file, directory and http is needed; file and directory are set',
     ]);
     expect(faults('{file: a.tar.gz, data: [{name: d}]}')).toEqual([
-      'bundle.data[0]: one of file, directory and http says where the bundle is; none is given',
+      'bundle.data[0]: exactly one of file, directory and http is needed; none is set',
     ]);
     expect(faults('{file: a.tar.gz, shadow: {name: s}}')).toEqual([
-      'bundle.shadow: one of file, directory and http says where the bundle is; none is given',
+      'bundle.shadow: exactly one of file, directory and http is needed; none is set',
     ]);
   });
 
@@ -72,7 +70,7 @@ describe('a bundle from a server', () => {
     expect(faults(`{http: {url: "http://b.acme.example/a"}, keep: k, signing: {${keys}}}`)).toEqual([]);
     for (const signing of ['', `, signing: {required: false, ${keys}}`]) {
       expect(faults(`{http: {url: "http://b.acme.example/a"}, keep: k${signing}}`)).toEqual([
-        'bundle.http.url: beyond loopback without TLS, and no signature is required: whoever is on the way could write the policy',
+        'bundle.http.url: a server beyond loopback without TLS and without a required signature: others on the network could replace the policy',
       ]);
     }
   });
@@ -88,10 +86,10 @@ describe('a bundle from a server', () => {
 
   it('needs a place where what served is remembered', () => {
     expect(faults('{http: {url: "https://b.example/a"}}')).toEqual([
-      'bundle.keep: must be given with bundle.http: a restart has to know what served before',
+      'bundle.keep: required with bundle.http: a restart must know which bundle was active before',
     ]);
     expect(faults('{file: a, shadow: {name: s, http: {url: "https://b.example/a"}}}')).toEqual([
-      'bundle.keep: must be given with bundle.shadow.http: a restart has to know what served before',
+      'bundle.keep: required with bundle.shadow.http: a restart must know which bundle was active before',
     ]);
   });
 
@@ -100,7 +98,7 @@ describe('a bundle from a server', () => {
       'bundle.http.min_delay_s: more than max_delay_s, which is 8',
     ]);
     expect(faults('{http: {url: "https://b.example/a", key_file: k.pem}, keep: k}')).toEqual([
-      'bundle.http: certificate_file and key_file belong together; only one is given',
+      'bundle.http: certificate_file and key_file belong together; only one is set',
     ]);
   });
 });
@@ -109,7 +107,7 @@ describe('V01 signing', () => {
   it('is required where it is configured, and has keys with algorithms', () => {
     expect(parsed(`{file: a, signing: {${keys}}}`).signing?.required).toBe(true);
     expect(faults('{file: a, signing: {}}')).toEqual([
-      'bundle.signing.keys: at least one key is needed: without one nothing can be verified',
+      'bundle.signing.keys: at least one key is needed to verify signatures',
     ]);
     expect(faults('{file: a, signing: {keys: [{id: k, file: k.pem}]}}')).toHaveLength(1);
     expect(faults('{file: a, signing: {keys: [{id: k, file: k.pem, algorithm: HS256}]}}')[0]).toContain(
@@ -119,7 +117,7 @@ describe('V01 signing', () => {
       faults(
         '{file: a, signing: {keys: [{id: k, file: k.pem, algorithm: ES256}, {id: k, file: l.pem, algorithm: ES256}]}}',
       ),
-    ).toEqual(['bundle.signing.keys[1].id: this name is taken by an earlier entry']);
+    ).toEqual(['bundle.signing.keys[1].id: an earlier entry has the same name']);
   });
 });
 
@@ -128,8 +126,8 @@ describe('bundles that stand beside each other', () => {
     expect(
       faults('{file: a.tar.gz, data: [{name: a, file: b}, {name: c, file: d}], shadow: {name: c, file: e}}'),
     ).toEqual([
-      'bundle.data[0].name: this name is taken by another bundle',
-      'bundle.shadow.name: this name is taken by another bundle',
+      'bundle.data[0].name: another bundle has the same name',
+      'bundle.shadow.name: another bundle has the same name',
     ]);
   });
 

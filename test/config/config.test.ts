@@ -154,9 +154,9 @@ log: {level: verbose}
 log: {level: info}
 `;
     expect(faultsOf(text)).toEqual([
-      'line 15: this key stands twice',
+      'line 15: duplicate key',
       'decision.entrypiont: unknown key; did you mean decision.entrypoint?',
-      'decision.body_bytes: unknown key here; it stands at decision.limits.body_bytes, control.limits.body_bytes',
+      'decision.body_bytes: unknown key here; it belongs at decision.limits.body_bytes, control.limits.body_bytes',
       'decision.sockets[0].mode: expected a file mode such as "0660", found the number 660; put it in quotes',
       'decision.reasons: expected one of codes, remedies, full, found the text "some"',
       'decision.limits.body_bytes: expected an integer from 1 to 67108864, found the text "1mb "',
@@ -166,10 +166,10 @@ log: {level: info}
       'decision.limits.in_flight: expected an integer from 1 to 65536, found null (leave the key out for its default)',
       'store: expected keys and values, found a list',
       'record.buffer_bytes: expected an integer from 65536 to 268435456, found the number 12',
-      'decision.listen: beyond loopback; callers on TCP are not authenticated in this version, so only a loopback address or a socket is safe',
-      'control.tokens: at least one token is needed: without one anybody could write signals and grants; switch the listener off with `listen: null`',
-      'probes.listen: takes the same port as control.listen',
-      'bundle: one of file, directory and http says where the bundle is; none is given',
+      'decision.listen: not a loopback address: this version does not authenticate callers on TCP, so only loopback or a socket is safe',
+      'control.tokens: at least one token is needed: without one every process could write signals and grants; switch the listener off with `listen: null`',
+      'probes.listen: uses the same port as control.listen',
+      'bundle: exactly one of file, directory and http is needed; none is set',
     ]);
     expect(() => parse(text)).toThrow(/^the configuration has 16 errors:\n {2}- line 15/);
   });
@@ -204,14 +204,14 @@ device: {id: node-7, host: {baseline: {free_bytes: 1e16}}}
     ['a list', '- a', ['expected keys and values, found a list']],
     ['a text', 'hello', ['expected keys and values, found the text']],
     ['two documents', 'a: 1\n---\nb: 2', [expect.stringMatching(/^line 2: Source contains multiple documents/)]],
-    ['an alias', 'a: &a 1\nb: *a', ['line 2: aliases are not read here: write the value out']],
-    ['a tag', 'a: !!binary aGk=', [expect.stringMatching(/^line 1: tags are not read here/)]],
+    ['an alias', 'a: &a 1\nb: *a', ['line 2: aliases are not supported: write the value out']],
+    ['a tag', 'a: !!binary aGk=', [expect.stringMatching(/^line 1: tags are not supported/)]],
     [
       'a key that is no text',
       '{true: 1, null: 2, 3: 4, [5]: 6}',
       ['true', 'null', '3']
-        .map((key) => `line 1: the key ${key} is no text: put it in quotes`)
-        .concat('line 1: a key is no text: put it in quotes'),
+        .map((key) => `line 1: the key ${key} is not text: put it in quotes`)
+        .concat('line 1: a key is not text: put it in quotes'),
     ],
     ['a merge key', '<<: {log: {level: debug}}', expect.arrayContaining([expect.stringMatching(/^"<<": unknown key/)])],
     ['an unclosed bracket', 'a: [', [expect.stringMatching(/^line 1: /)]],
@@ -244,7 +244,7 @@ device: {id: node-7, host: {baseline: {free_bytes: 1e16}}}
       expect(faults).not.toContain('CANARY-1');
     }
     expect(faultsOf(having({ 'control.tokens': [{ name: 'ops', file: 'f', token: 'CANARY-1' }] }))).toEqual([
-      'control.tokens[0].token: unknown key; a secret never stands here: put it in a file of its own and name that as `file`',
+      'control.tokens[0].token: unknown key; secrets do not belong in the configuration: put the secret in a file and name the file in `file`',
     ]);
   });
 
@@ -431,10 +431,10 @@ describe('addresses', () => {
     '%s is beyond loopback: a fault for decision and control, not for probes',
     (text) => {
       expect(faultsOf(having({ 'decision.listen': text }))).toEqual([
-        expect.stringMatching(/^decision\.listen: beyond loopback/),
+        expect.stringMatching(/^decision\.listen: not a loopback address/),
       ]);
       expect(faultsOf(having({ 'control.listen': text.replace(/\d+$/, '8282') }))).toEqual([
-        expect.stringMatching(/^control\.listen: beyond loopback; its tokens .* no TLS/),
+        expect.stringMatching(/^control\.listen: not a loopback address: tokens .* no TLS/),
       ]);
       expect(faultsOf(having({ 'probes.listen': text.replace(/\d+$/, '8383') }))).toEqual([]);
     },
@@ -450,7 +450,7 @@ describe('addresses', () => {
     ['127.0.0.1:8283', false],
   ])('probes on %s collide with control on 127.0.0.1:8282: %s', (listen, collides) => {
     expect(faultsOf(having({ 'probes.listen': listen }))).toEqual(
-      collides ? ['probes.listen: takes the same port as control.listen'] : [],
+      collides ? ['probes.listen: uses the same port as control.listen'] : [],
     );
   });
 
@@ -466,7 +466,7 @@ describe('addresses', () => {
 describe('rules across members', () => {
   it('want somebody to be able to ask', () => {
     expect(faultsOf(having({ 'decision.listen': null }))).toEqual([
-      'decision: neither listen nor sockets: nobody could ask',
+      'decision: neither listen nor sockets is set: callers could not reach the sidecar',
     ]);
     expect(
       faultsOf(
@@ -517,7 +517,7 @@ describe('rules across members', () => {
   ])('keep %s out of the directory that an agent mounts', (path, value, place) => {
     const sockets = [{ path: 'run/agent.sock', identity: { id: 'a' } }];
     expect(faultsOf(having({ 'decision.sockets': sockets, [path]: value }))).toEqual([
-      `${place}: stands in the directory of decision.sockets[0].path, which an agent mounts: give the socket a directory of its own`,
+      `${place}: is in the directory of decision.sockets[0].path, which an agent mounts: give the socket a directory of its own`,
     ]);
     expect(faultsOf(having({ 'decision.sockets': [{ ...sockets[0], path: 'ru/agent.sock' }], [path]: value }))).toEqual(
       [],
@@ -540,8 +540,8 @@ describe('rules across members', () => {
         }),
       ),
     ).toEqual([
-      'control.tokens[1].name: this name is taken by an earlier entry',
-      'attestations.keys[1].id: this name is taken by an earlier entry',
+      'control.tokens[1].name: an earlier entry has the same name',
+      'attestations.keys[1].id: an earlier entry has the same name',
     ]);
   });
 
@@ -549,7 +549,7 @@ describe('rules across members', () => {
     const at = (level: string): readonly string[] => faultsOf(having({ 'record.console': true, 'log.level': level }));
     for (const level of ['warn', 'error'])
       expect(at(level)).toEqual([
-        `record.console: log.level ${level} leaves every event out: they are written at info`,
+        `record.console: log.level ${level} would drop every event: events are logged at info`,
       ]);
     for (const level of ['info', 'debug']) expect(at(level)).toEqual([]);
     expect(faultsOf(having({ 'log.level': 'error' }))).toEqual([]);
@@ -558,7 +558,7 @@ describe('rules across members', () => {
   it('let only a caller that there is be a relay', () => {
     const members = { 'decision.identity': { id: 'gateway' }, 'decision.relays': ['gateway', 'gatewy'] };
     expect(faultsOf(having(members))).toEqual([
-      'decision.relays[1]: no listener has this identity, so nobody could use the right',
+      'decision.relays[1]: no listener has this identity, so no caller could act as this relay',
     ]);
   });
 
@@ -678,7 +678,7 @@ describe('single members', () => {
 
   it('that stand twice in a list are a fault', () => {
     const faults = faultsOf(having({ 'decision.identity': { id: 'a' }, 'decision.relays': ['a', 'a'] }));
-    expect(faults).toEqual(['decision.relays[1]: the same as decision.relays[0]']);
+    expect(faults).toEqual(['decision.relays[1]: duplicate of decision.relays[0]']);
   });
 });
 

@@ -122,7 +122,7 @@ describe('B08 V01 where a signature is required', () => {
     ['another algorithm', () => withToken(token({ alg: 'ES384' }, { files: [] })), 'is not the configured ES256'],
     ['an extension', () => withToken(token({ alg: 'ES256', crit: ['b64'], b64: false }, {})), 'extensions'],
     ['padding', () => withToken(`${token({ alg: 'ES256' }, { files: [] })}=`), 'no base64url'],
-    ['a header twice', () => withToken('eyJhbGciOiJFUzI1NiIsImFsZyI6Im5vbmUifQ.e30.AA'), 'a member stands twice'],
+    ['a header twice', () => withToken('eyJhbGciOiJFUzI1NiIsImFsZyI6Im5vbmUifQ.e30.AA'), 'a member appears twice'],
   ])('%s is refused', async (_what, members, reason) => {
     await expect(verified(members())).rejects.toThrow(reason);
   });
