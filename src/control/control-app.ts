@@ -188,19 +188,19 @@ function grantRoutes(app: Express, parts: ControlParts): void {
     GET: (request, response) => {
       const { subject, state, after, limit = '100' } = request.query as Readonly<Record<string, unknown>>;
       if ([subject, state, after, limit].some((one) => one !== undefined && typeof one !== 'string')) {
-        throw new ControlRefused('grant_invalid', 400, 'a query parameter stands twice');
+        throw new ControlRefused('grant_invalid', 400, 'a query parameter was sent twice');
       }
       const size = /^\d{1,4}$/.test(String(limit)) ? Number(limit) : 0;
       if (size < 1 || size > pageMax)
         throw new ControlRefused('grant_invalid', 400, `limit must be from 1 to ${pageMax}`);
       if (typeof state === 'string' && !isStanding(state))
-        throw new ControlRefused('grant_invalid', 400, 'state is none that a grant can be in');
+        throw new ControlRefused('grant_invalid', 400, 'state is not a state of a grant');
       const filter = {
         ...(typeof subject === 'string' && { subject }),
         ...(typeof state === 'string' && isStanding(state) && { standing: state }),
       };
       const page = grants.list(filter, size, typeof after === 'string' ? after : undefined);
-      if (page === undefined) throw new ControlRefused('grant_unknown', 400, 'after names no grant');
+      if (page === undefined) throw new ControlRefused('grant_unknown', 400, 'after is not the id of a grant');
       const last = page.length === size ? page.at(-1)?.grant.id : undefined;
       response.json({ grants: page.map(grantDocument), ...(last !== undefined && { after: last }) });
     },

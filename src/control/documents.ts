@@ -80,7 +80,7 @@ function worded(fault: Fault, faults: readonly Fault[], where: string): readonly
   // Each unknown member is told twice, as such and as a value that nothing may be.
   if (keyword === 'boolean' || keyword === 'anyOf') return [];
   if ('additionalProperties' in params && Array.isArray(params.additionalProperties)) {
-    return params.additionalProperties.map((name) => `${member(String(name))} is not a member here`);
+    return params.additionalProperties.map((name) => `${member(String(name))} is not a known member`);
   }
   if ('requiredProperties' in params && Array.isArray(params.requiredProperties)) {
     return params.requiredProperties.map((name) => `${member(String(name))} is missing`);
@@ -114,7 +114,7 @@ export function readSignals(body: JsonValue): readonly Signal[] {
   if (many === undefined) return [readSignal(body, '')];
   if (many.length === 0) throw new ControlRefused('signal_invalid', 400, 'the list is empty');
   if (many.length > signalsMax)
-    throw new ControlRefused('signal_invalid', 413, `at most ${signalsMax} signals are taken at once`);
+    throw new ControlRefused('signal_invalid', 413, `at most ${signalsMax} signals are accepted at once`);
   return many.map((one, index) => readSignal(one, `[${index}].`));
 }
 
@@ -136,7 +136,7 @@ function readSignal(body: JsonValue, where: string): Signal {
     where,
   );
   if (ownSources.includes(source)) {
-    throw new ControlRefused('signal_invalid', 400, `${where}source is one that only the sidecar itself reports as`);
+    throw new ControlRefused('signal_invalid', 400, `${where}source is reserved for the sidecar itself`);
   }
   const observedAt = time(observed_at, 'signal_invalid', `${where}observed_at`);
   if (observedAt === undefined) throw new ControlRefused('signal_invalid', 400, `${where}observed_at is missing`);

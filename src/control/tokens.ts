@@ -43,7 +43,7 @@ export class Tokens {
       try {
         const read = await readToken(file);
         const twin = held.find(({ digest }) => digest.equals(read.digest));
-        if (twin !== undefined) throw new Error(`it is the token of ${twin.name} too`);
+        if (twin !== undefined) throw new Error(`${twin.name} has the same token`);
         held.push({ name, file, ...read });
       } catch (cause) {
         faults.push(`control.tokens: the token of ${name} cannot be used: ${why(cause)}`);
@@ -103,7 +103,8 @@ async function readToken(file: string): Promise<{ digest: Buffer; fingerprint: s
   const token = (await readFile(file, 'utf8')).trim();
   if (token.length < lengthMin || token.length > lengthMax)
     throw new Error(`it has ${token.length} characters, not ${lengthMin} to ${lengthMax}`);
-  if (!/^[A-Za-z0-9\-._~+/]+=*$/.test(token)) throw new Error('it holds characters that no bearer token may have');
+  if (!/^[A-Za-z0-9\-._~+/]+=*$/.test(token))
+    throw new Error('it contains characters that a bearer token may not contain');
   return { digest: digestOf(token), fingerprint };
 }
 

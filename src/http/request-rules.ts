@@ -67,7 +67,7 @@ export function readHead(raw: readonly string[], countMax: number): Head {
 }
 
 function once(before: string | undefined, value: string, name: string): string {
-  if (before !== undefined) throw new RequestRefused('header_invalid', 400, `${name} stands twice`);
+  if (before !== undefined) throw new RequestRefused('header_invalid', 400, `${name} was sent twice`);
   return value;
 }
 

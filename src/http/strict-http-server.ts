@@ -184,7 +184,7 @@ function unreadableAs(code: string | undefined, where: 'header' | 'body'): Reque
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return new RequestRefused('request_too_slow', 408);
     case 'HPE_INVALID_METHOD':
-      return new RequestRefused('header_invalid', 400, 'the method is none that HTTP has');
+      return new RequestRefused('header_invalid', 400, 'the method is not an HTTP method');
     case 'HPE_INVALID_VERSION':
     case 'HPE_PAUSED_H2_UPGRADE':
       return new RequestRefused('header_invalid', 400, versions);

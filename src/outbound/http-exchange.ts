@@ -47,7 +47,7 @@ export async function exchange(
       const next = asked.followsRedirects ? redirected(asked, response) : undefined;
       if (next === undefined) return await replyIn(response, rules.responseBytes);
       response.destroy();
-      if (redirects === redirectsMax) throw new ExchangeFailed('network', 'the server redirects without end');
+      if (redirects === redirectsMax) throw new ExchangeFailed('network', 'the server redirects too often');
       asked = next;
     }
   } catch (cause) {
@@ -111,7 +111,7 @@ function redirected(question: HttpQuestion, response: IncomingMessage): HttpQues
   if (![301, 302, 303, 307, 308].includes(status) || headers.location === undefined) return undefined;
   const from = new URL(question.url);
   const to = URL.parse(headers.location, from);
-  if (to === null) throw new ExchangeFailed('network', 'the server redirects to nowhere');
+  if (to === null) throw new ExchangeFailed('network', 'the server redirects without a valid Location');
   const keeps = status === 307 || status === 308;
   const method = keeps || question.method === 'HEAD' ? question.method : 'GET';
   const body = keeps ? question.body : new Uint8Array();

@@ -80,7 +80,7 @@ export class Names {
     );
     return close === undefined
       ? looked
-      : { kind: 'failed', why: 'network', message: `the name leads to ${close.address}, which no name may` };
+      : { kind: 'failed', why: 'network', message: `the name resolves to ${close.address}, which is not allowed` };
   }
 
   async #look(name: string): Promise<Looked> {

@@ -44,18 +44,21 @@ export class OutboundCalls implements Outbound {
     if (this.#isCut) throw stopped();
     // Never a queue: who waits in one waits for others' servers.
     if (this.#waiting.size >= inFlightMax)
-      throw new Undecided('outside_unavailable', `${inFlightMax} decisions wait for somebody outside already`);
+      throw new Undecided('outside_unavailable', `${inFlightMax} decisions already wait for another server`);
     const over = new AbortController();
     this.#waiting.add(over);
     const cancel = timers.after(waitMs, () => {
-      over.abort(new Undecided('outside_unavailable', `the decision waited ${waitMs} ms for somebody outside`));
+      over.abort(new Undecided('outside_unavailable', `the decision waited ${waitMs} ms for another server`));
     });
     let asked = 0;
     return {
       ask: async (question) => {
         asked += 1;
         if (asked > questionsMax)
-          throw new Undecided('policy_budget_spent', `the decision asked outside more than ${questionsMax} times`);
+          throw new Undecided(
+            'policy_budget_spent',
+            `the decision called other servers more than ${questionsMax} times`,
+          );
         over.signal.throwIfAborted();
         return this.#ask(question, over.signal);
       },
@@ -117,7 +120,7 @@ export class OutboundCalls implements Outbound {
     const { http, lookup } = this.#options;
     if (question.kind === 'http')
       return http === undefined
-        ? { kind: 'failed', why: 'refused', message: 'no server may be asked' }
+        ? { kind: 'failed', why: 'refused', message: 'the configuration allows no server' }
         : exchange(question, http, this.#names, signal);
     if (lookup?.names.has(question.name.toLowerCase()) !== true)
       return {
@@ -132,5 +135,5 @@ export class OutboundCalls implements Outbound {
 }
 
 function stopped(): Undecided {
-  return new Undecided('outside_unavailable', 'the sidecar stops, and waits for nobody outside any more');
+  return new Undecided('outside_unavailable', 'the sidecar is stopping and does not wait for other servers');
 }

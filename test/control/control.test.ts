@@ -166,12 +166,12 @@ describe('signals', () => {
     [
       'unknown members, all of them',
       { ...device('x'), compliant: true, extra: 1 },
-      'compliant is not a member here; extra is not a member here',
+      'compliant is not a known member; extra is not a known member',
     ],
     [
       'an unknown member within',
       { ...device('x'), about: { kind: 'device', id: 'x', name: 'y' } },
-      'about.name is not a member here',
+      'about.name is not a known member',
     ],
     [
       'missing members, all of them',
@@ -200,15 +200,15 @@ describe('signals', () => {
       'observed_at must be an RFC 3339 time',
     ],
     ['an end before the beginning', { ...device('x'), expires_at: now }, 'expires_at must be after observed_at'],
-    ["the sidecar's own source", { ...device('x'), source: 'host' }, 'source is one that only the sidecar'],
-    ["the store's own source", { ...device('x'), source: 'store' }, 'source is one that only the sidecar'],
+    ["the sidecar's own source", { ...device('x'), source: 'host' }, 'source is reserved for the sidecar'],
+    ["the store's own source", { ...device('x'), source: 'store' }, 'source is reserved for the sidecar'],
     ['a text', '"x"', 'the body must be object'],
     ['S05 a value of the wrong type', device('x', { risk_score: '12' }), 'attributes.risk_score must be a number'],
     ['S05 null', device('x', { compliant: null }), 'attributes.compliant is null'],
     [
       '__proto__ as a member',
       '{"about":{"kind":"device","id":"x"},"attributes":{"a":1},"observed_at":"2026-11-02T10:00:00Z","source":"s","__proto__":{}}',
-      '__proto__ is not a member here',
+      '__proto__ is not a known member',
     ],
   ])('%s: refused, named, unchanged', async (_name, body, detail) => {
     const before = listener.state();
@@ -325,8 +325,8 @@ describe('grants', () => {
     ['not_before', { not_before: '2036-01-01T00:00:00Z' }],
     ['not_before', { not_before: 'tomorrow' }],
     ['subject', { subject: '' }],
-    ['expires_at is not a member here', { expires_at: now }],
-    ['approver is not a member here', { approver: 'ann' }],
+    ['expires_at is not a known member', { expires_at: now }],
+    ['approver is not a known member', { approver: 'ann' }],
   ])('G05 %s, row %#: refused and named', async (named, changes) => {
     const before = listener.state();
     const reply = await listener.ask('/v1/grants', { body: wish(changes) });

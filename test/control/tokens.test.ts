@@ -95,7 +95,7 @@ describe('tokens', () => {
     await expect(refused).rejects.toMatchObject({
       code: 'config_invalid',
       faults: [
-        expect.stringContaining('bob cannot be used: it is the token of ann too'),
+        expect.stringContaining('bob cannot be used: ann has the same token'),
         expect.stringContaining('cid cannot be used: it has 5 characters'),
         expect.stringContaining('dan cannot be used: ENOENT'),
       ],

@@ -172,7 +172,7 @@ describe('the name of a server', () => {
     const server = await askedServer((_request, response) => json(response, { yes: true }));
     opened.push(server);
     expect(await decidedAt(server, 'cmdb.acme.example', address)).toBe(false);
-    expect((await bed.recorded())[0]?.error?.message).toContain('which no name may');
+    expect((await bed.recorded())[0]?.error?.message).toContain('which is not allowed');
     expect(server.requests).toEqual([]);
   });
 

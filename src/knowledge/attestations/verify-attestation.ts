@@ -54,7 +54,7 @@ export function attestationKeyFault(key: KeyObject): string | undefined {
   }
   if (type === 'rsa') {
     if ((details?.modulusLength ?? 0) < 2048) return 'has fewer than 2048 bits';
-    return (details?.publicExponent ?? 0n) > 2n ? undefined : 'has an exponent that signs anything';
+    return (details?.publicExponent ?? 0n) > 2n ? undefined : 'has an unsafe public exponent';
   }
   return 'is of a kind that does not sign attestations';
 }
@@ -162,7 +162,7 @@ function readStatement(statement: JsonValue, key: AttestationKey, now: EpochMs):
 
 /** Artifacts are matched by digest alone; names are labels. */
 function digestsOf(subjects: JsonValue | undefined): readonly string[] {
-  if (!Array.isArray(subjects) || subjects.length === 0) throw refused('it is about nothing');
+  if (!Array.isArray(subjects) || subjects.length === 0) throw refused('it has no subject');
   if (subjects.length > subjectsMax) throw refused(`it has more than ${subjectsMax} subjects`);
   const digests = new Set<string>();
   for (const subject of subjects) {

@@ -25,7 +25,7 @@ export function checkGrantRequest(asked: GrantRequest, now: EpochMs): void {
   const list = (member: string, values: readonly string[], max: number): void => {
     if (values.length === 0 || values.length > listMax) refuse(member, `must hold 1 to ${listMax} entries`);
     if (!values.every((value) => isText(value, max))) refuse(member, `must hold text of 1 to ${max} characters`);
-    if (new Set(values).size < values.length) refuse(member, 'holds one entry twice');
+    if (new Set(values).size < values.length) refuse(member, 'contains an entry twice');
   };
   if (!isText(asked.subject, idMax)) refuse('subject', `must be text of 1 to ${idMax} characters`);
   list('actions', asked.actions, actionMax);
@@ -45,7 +45,7 @@ export function checkGrantRequest(asked: GrantRequest, now: EpochMs): void {
     refuse('max_uses', `must be a whole number from 1 to ${usesMost}`);
   }
   if (asked.notBefore !== undefined && asked.notBefore >= now + requestLivesMs + asked.ttlMs) {
-    refuse('not_before', 'is after any moment at which the grant could still last');
+    refuse('not_before', 'is later than the last moment at which the grant could end');
   }
 }
 

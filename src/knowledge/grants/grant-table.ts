@@ -112,7 +112,7 @@ export class GrantTable implements GrantReader, GrantSpender, GrantKeeper {
     if (!shown.every((grant) => grant !== undefined && this.#isUsable(grant, attempt, now))) return false;
     if (shown.every((grant) => grant?.maxUses === undefined)) return true;
     // Nor while a commit does not come back: each that waits for it would hold a place that others are decided in.
-    if (store.state !== 'ok') throw new Undecided('grant_store_failed', 'the grant store takes no changes');
+    if (store.state !== 'ok') throw new Undecided('grant_store_failed', 'the grant store accepts no changes');
     try {
       return await store.transact(
         (tx) => {
@@ -127,7 +127,7 @@ export class GrantTable implements GrantReader, GrantSpender, GrantKeeper {
         { holdsAnyway: true },
       );
     } catch (cause) {
-      throw new Undecided('grant_store_failed', 'the use of a grant could not be made durable', { cause });
+      throw new Undecided('grant_store_failed', 'the use of a grant could not be written to disk', { cause });
     }
   }
 
@@ -138,12 +138,12 @@ export class GrantTable implements GrantReader, GrantSpender, GrantKeeper {
       if (this.collection.countIn(tx, ofSubject(asked.subject)) >= perSubjectMax) {
         const over = this.#oldestOver(tx, asked.subject);
         if (over === undefined) {
-          throw new ControlRefused('store_full', 429, `${perSubjectMax} grants of this subject are open already`);
+          throw new ControlRefused('store_full', 429, `${perSubjectMax} grants of this subject are already open`);
         }
         this.collection.removeIn(tx, keyOf(over));
       }
       if (this.collection.sizeIn(tx) >= grantsMax) {
-        throw new ControlRefused('store_full', 429, `${grantsMax} grants are stored already`);
+        throw new ControlRefused('store_full', 429, `${grantsMax} grants are already stored`);
       }
       const requestedAt = this.#steady.now(clock.now());
       return this.#set(tx, { ...asked, id: newId(), state: 'requested', requestedAt, uses: 0 });
@@ -169,7 +169,7 @@ export class GrantTable implements GrantReader, GrantSpender, GrantKeeper {
         throw new ControlRefused('grant_state', 409, 'the grant would end before it begins');
       }
       if (this.#activeIn(tx, grant.subject) >= activeMax) {
-        throw new ControlRefused('store_full', 429, `${activeMax} grants of this subject are active already`);
+        throw new ControlRefused('store_full', 429, `${activeMax} grants of this subject are already active`);
       }
       return this.#set(tx, {
         ...grant,

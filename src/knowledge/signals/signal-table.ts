@@ -156,7 +156,7 @@ export class SignalTable implements SignalKeeper {
     const before = this.collection.getIn(tx, key);
     const max = this.#options.entriesMax[kind];
     if (before === undefined && this.collection.countIn(tx, kind) >= max) {
-      throw new ControlRefused('store_full', 429, `something is held about ${max} ${kind}s already`);
+      throw new ControlRefused('store_full', 429, `signals about ${max} ${kind}s are already stored`);
     }
     const held = merged(before?.held ?? [], signal, now);
     if (held === undefined) return 'unchanged';
@@ -164,7 +164,7 @@ export class SignalTable implements SignalKeeper {
       throw new ControlRefused(
         'store_full',
         429,
-        `${attributesPerEntryMax} attributes of all sources together are held about one ${kind}, and this would be more`,
+        `${attributesPerEntryMax} attributes of all sources together are the maximum for one ${kind}, and this would exceed it`,
       );
     }
     this.collection.setIn(tx, key, { kind, id, held });

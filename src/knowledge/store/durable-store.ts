@@ -100,7 +100,7 @@ export class DurableStore {
         return;
       }
       const cancel = this.#options.timers.after(this.#options.waitMs, () =>
-        reject(storeFailed('the disk has not answered in time; the outcome is not known')),
+        reject(storeFailed('the disk did not answer in time; the outcome is unknown')),
       );
       this.#queue.push({
         holdsAnyway,
@@ -159,7 +159,7 @@ export class DurableStore {
         const done = job.run(tx);
         const growth = tx.growth();
         if (growth > Math.max(room, 0)) {
-          throw new ControlRefused('store_full', 429, `the store holds its ${this.#options.bytesMax} bytes`);
+          throw new ControlRefused('store_full', 429, `the store has reached its ${this.#options.bytesMax} bytes`);
         }
         room -= growth;
         tx.handOver(batch);
@@ -173,7 +173,7 @@ export class DurableStore {
     } catch (cause) {
       for (const { job, tx } of ran) {
         if (job.holdsAnyway) tx.apply();
-        job.refuse(storeFailed('the disk did not take it', cause));
+        job.refuse(storeFailed('the write to disk failed', cause));
       }
       await this.#leave(cause);
       return;

@@ -65,7 +65,7 @@ export async function makeStoreDirectory(directory: string): Promise<void> {
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 });
   } catch (cause) {
-    throw new StoreRefused(`the store's directory ${directory} cannot be made: ${codeOf(cause)}`, { cause });
+    throw new StoreRefused(`the store's directory ${directory} cannot be created: ${codeOf(cause)}`, { cause });
   }
 }
 
@@ -95,7 +95,7 @@ async function requireSound(options: LmdbOptions, renew: boolean): Promise<strin
   if (outcome === 'not renewed') log.warn('not enough disk space to compact the store; the store is used as it is');
   if (outcome === 'sound' || outcome === 'not renewed') return undefined;
   if (outcome === 'newer') {
-    throw new StoreRefused(`the store in ${directory} was written by a later version; this one does not read it`);
+    throw new StoreRefused(`the store in ${directory} was written by a later version, which this one cannot read`);
   }
   // If a new store dies here as well, it is not the file that is damaged, and nothing is put away for it.
   const control = await mkdtemp(join(directory, 'probe-'));
@@ -122,7 +122,7 @@ async function putAway({ directory, clock, log }: LmdbOptions): Promise<string> 
     const damaged = (await readdir(directory)).filter((name) => name.startsWith(damagedPrefix)).sort();
     for (const name of damaged.slice(0, -damagedKept)) await rm(join(directory, name), { recursive: true });
   } catch (cause) {
-    throw new StoreRefused(`the damaged store in ${directory} cannot be put away: ${codeOf(cause)}`, { cause });
+    throw new StoreRefused(`the damaged store in ${directory} cannot be moved aside: ${codeOf(cause)}`, { cause });
   }
   log.error('the store is damaged; it was moved aside and the sidecar starts with an empty one', { movedTo });
   return movedTo;

@@ -94,13 +94,13 @@ function parsed(text: string): JsonValue {
   try {
     return parseExact(text);
   } catch (cause) {
-    throw new Undecided('policy_result_invalid', 'the result is no JSON that can be kept as it is', { cause });
+    throw new Undecided('policy_result_invalid', 'the result is not JSON that can be recorded exactly', { cause });
   }
 }
 
 function effectIn(document: JsonObject): Effect {
   const said = member(document, 'effect');
-  return effects.find((effect) => effect === said) ?? invalid('effect is none of the four');
+  return effects.find((effect) => effect === said) ?? invalid('effect is not one of allow, deny, step_up, constrain');
 }
 
 function optional<T>(document: JsonObject, memberName: string, read: (value: JsonValue) => T): T | undefined {
@@ -109,7 +109,7 @@ function optional<T>(document: JsonObject, memberName: string, read: (value: Jso
 }
 
 function object(value: JsonValue | undefined, what: string): JsonObject {
-  return isJsonObject(value) ? value : invalid(`${what} is no object`);
+  return isJsonObject(value) ? value : invalid(`${what} is not an object`);
 }
 
 /** An object that goes on to the enforcement point as it is. */
@@ -124,7 +124,7 @@ function isDeeperThan(value: JsonValue, depth: number): boolean {
 }
 
 function list<T>(value: JsonValue | undefined, what: string, read: (item: JsonValue) => T): readonly T[] {
-  if (!Array.isArray(value)) return invalid(`${what} is no array`);
+  if (!Array.isArray(value)) return invalid(`${what} is not an array`);
   if (value.length > listMax) return invalid(`${what} has more than ${listMax} items`);
   return (value as readonly JsonValue[]).map(read);
 }

@@ -28,13 +28,13 @@ export function settleGrants(
     if (decision.grants === undefined && facts.grants.every(({ maxUses }) => maxUses === undefined)) return settled;
     throw new Undecided(
       'grant_not_usable',
-      'the request names no action and resource that a grant could be held against, and the policy does not say that it rests on none',
+      'the request names no action and resource to match a grant with, and the policy does not return an empty list of grants',
     );
   }
   const ids = decision.grants ?? facts.grants.filter((grant) => covers(grant, attempt)).map(({ id }) => id);
   if (ids.length === 0) return settled;
   if (ids.some((id) => !facts.grants.some((grant) => grant.id === id))) {
-    throw new Undecided('grant_not_usable', 'the policy rests on a grant that it was not shown');
+    throw new Undecided('grant_not_usable', 'the policy names a grant that was not in its input');
   }
   return spend(settled, [...new Set(ids)], attempt, facts, spender);
 }
@@ -47,7 +47,7 @@ async function spend(
   spender: GrantSpender,
 ): Promise<SettledDecision> {
   if (await spender.spend(ids, attempt, facts.now)) return settled;
-  throw new Undecided('grant_not_usable', 'a grant was used up, over or revoked between evaluation and use');
+  throw new Undecided('grant_not_usable', 'a grant was used up, expired or revoked between evaluation and use');
 }
 
 function attemptOf(facts: Facts, asked: Asked): Attempt | undefined {

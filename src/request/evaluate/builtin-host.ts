@@ -99,7 +99,7 @@ export class BuiltinHost implements BuiltinContext {
     if (this.#endsMs === Number.POSITIVE_INFINITY) {
       const nowMs = threadCpuMs();
       this.#idleSinceMs ??= nowMs;
-      if (nowMs - this.#idleSinceMs > idleMsMax) throw new BundleRefused('policy.wasm does not come to an end');
+      if (nowMs - this.#idleSinceMs > idleMsMax) throw new BundleRefused('policy.wasm does not terminate');
       return;
     }
     // The wall clock is the cheaper one to read, and never behind the processor's.
@@ -117,7 +117,7 @@ export class BuiltinHost implements BuiltinContext {
     if (result instanceof Promise) {
       // Nobody waits for it, and one that failed without a listener would end the process.
       result.catch(() => undefined);
-      throw new Error(`the builtin ${hosted.name} answers with a promise, which no policy can wait for`);
+      throw new Error(`the builtin ${hosted.name} returns a promise, which a policy cannot wait for`);
     }
     this.checkTime();
     if (hosted.recorded && result !== undefined) this.record(hosted.name, writeJson(operands), result);
@@ -160,7 +160,7 @@ export class BuiltinHost implements BuiltinContext {
     draws.missed ??= [];
     if (draws.missed.length < missedMax)
       draws.missed.push(`${name} ${question.kind === 'http' ? `${question.method} ${question.url}` : question.name}`);
-    return { kind: 'failed', why: 'network', message: 'nobody outside is asked here, and no reply is at hand' };
+    return { kind: 'failed', why: 'network', message: 'servers are not called here, and the record has no reply' };
   }
 
   withheld(secret: string): string {
@@ -199,12 +199,13 @@ export class BuiltinHost implements BuiltinContext {
     const { budgetMs, threadCpuMs } = this.#time;
     if (this.#endsMs === Number.POSITIVE_INFINITY || threadCpuMs() - this.#beganCpuMs + aheadUs / 1_000 <= budgetMs)
       return;
-    throw new Undecided('policy_budget_spent', `what a builtin was to begin would have taken it past ${budgetMs} ms`);
+    throw new Undecided('policy_budget_spent', `the next step of a builtin would have exceeded ${budgetMs} ms`);
   }
 
   #known(): Draws {
     // Closed: nothing here reads a clock of its own, and a decision that cannot be replayed is none.
-    if (this.#draws === undefined) throw new Error('the policy asks for the time or for chance, and was given neither');
+    if (this.#draws === undefined)
+      throw new Error('the policy asks for the time or for a random value outside of a decision');
     return this.#draws;
   }
 }

@@ -427,7 +427,7 @@ function later(kind: LoopKind, nest: Nest): Rhythm {
 /** Memory comes from us alone, and an instance is made for every fault: it must not bring much of its own. */
 function checkTables(module: ReadonlyMap<number, Uint8Array>): void {
   if (new Reader(module.get(sections.memory) ?? Uint8Array.of(0)).u32() > 0)
-    throw new BundleRefused('policy.wasm has a memory of its own beside the one that it imports');
+    throw new BundleRefused('policy.wasm defines a second memory');
   const tables = new Reader(module.get(sections.table) ?? Uint8Array.of(0));
   const count = tables.u32();
   if (count > 1) throw new BundleRefused(`policy.wasm has ${count} tables, and OPA's modules have one`);

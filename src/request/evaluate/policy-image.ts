@@ -92,8 +92,7 @@ export async function buildImage(
   memoryPages: number,
 ): Promise<PolicyImage> {
   const shared = withSharedMemory(wasm);
-  if (shared.pages > usualPages + memoryPages)
-    throw new BundleRefused('policy.wasm asks for more memory than it may have');
+  if (shared.pages > usualPages + memoryPages) throw new BundleRefused('policy.wasm asks for more memory than allowed');
   const module = await compileModule(shared.wasm);
   const staticsMax = shared.wasm.length + variableBytesMax;
   const { basePages, heapTopAddress } = findHeapTop(
@@ -221,7 +220,7 @@ export function abortText({ buffer }: WebAssembly.Memory, address: number): stri
 function apply({ op, path, valueText }: DataPatch, data: number, memory: WebAssembly.Memory, exports: Exports): void {
   const shown = `data.${path.join('.')}`.slice(0, 200);
   const { found, blocked } = new ObjectReader(memory).find(data, path);
-  if (blocked) throw new BundleRefused(`${shown} leads through what is no object: publish a whole bundle`);
+  if (blocked) throw new BundleRefused(`${shown} leads through a value that is not an object: publish a whole bundle`);
   if (op !== 'upsert' && !found) throw new BundleRefused(`there is no ${shown} to ${op}`);
   const pathAddress = parsed(JSON.stringify(path), memory, exports);
   const code =
@@ -255,7 +254,7 @@ function imageOf(
   if (minorVersion(instance) >= stashMinorVersion) exports.opa_heap_blocks_stash();
   const heapStart = exports.opa_heap_ptr_get();
   if (heapStart > copiedBytesMax && !canStartAgain(made))
-    throw new BundleRefused('policy.wasm does not show how large its memory is, and its data is large');
+    throw new BundleRefused('policy.wasm does not say how large its memory is, and its data is large');
   const { buffer } = made.memory;
   return {
     ...made,
@@ -332,7 +331,7 @@ function started(module: WebAssembly.Module, memory: WebAssembly.Memory, bytes: 
   const refuel = (id: number): number => {
     if (id === bulkId) return 0;
     if (id !== fuelSpentId) return noBuiltin();
-    if (refuelled) throw new BundleRefused('policy.wasm does not come to an end while it takes its data');
+    if (refuelled) throw new BundleRefused('policy.wasm does not terminate while it takes its data');
     refuelled = true;
     return Math.min(loadingFuel.least + bytes * loadingFuel.perByte, loadingFuel.most);
   };

@@ -151,7 +151,7 @@ export class PolicyModule {
       this.#prepareSpare();
       if (cause instanceof Undecided || cause instanceof Unanswered) throw cause;
       if (cause instanceof PolicyAborted && cause.isOutOfMemory)
-        throw new Undecided('policy_budget_spent', 'the evaluation took more memory than it may', { cause });
+        throw new Undecided('policy_budget_spent', 'the evaluation exceeded its memory limit', { cause });
       throw new Undecided('policy_failed', `the policy module threw: ${messageOf(cause)}`, { cause });
     }
   }
@@ -201,7 +201,7 @@ export class PolicyModule {
   }
 
   #instantiate(): PolicyInstance {
-    if (this.#closed) throw new Error('the policy was given away');
+    if (this.#closed) throw new Error('the policy was already released');
     if (this.#started && !canStartAgain(this.#image)) this.#image = copyImage(this.#image);
     this.#started = true;
     return new PolicyInstance(this.#image, this.#host);

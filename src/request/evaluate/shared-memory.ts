@@ -28,7 +28,7 @@ export interface SharedModule {
 export function withSharedMemory(wasm: Uint8Array): SharedModule {
   const module = readSections(wasm);
   const imports = module.get(sections.import);
-  if (imports === undefined) throw new BundleRefused('policy.wasm imports nothing, so it is no OPA policy');
+  if (imports === undefined) throw new BundleRefused('policy.wasm imports nothing, so it is not an OPA policy');
   const reader = new Reader(imports);
   const pieces: Uint8Array[] = [];
   let pages = Math.ceil(dataEnd(module.get(sections.data)) / pageBytes);

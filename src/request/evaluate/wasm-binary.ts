@@ -18,7 +18,8 @@ const magic = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
 
 export function readSections(wasm: Uint8Array): Map<number, Uint8Array> {
   const reader = new Reader(wasm);
-  if (!magic.every((byte) => reader.byte() === byte)) throw new BundleRefused('policy.wasm is no WebAssembly 1 module');
+  if (!magic.every((byte) => reader.byte() === byte))
+    throw new BundleRefused('policy.wasm is not a WebAssembly 1 module');
   const found = new Map<number, Uint8Array>();
   while (!reader.atEnd) {
     const id = reader.byte();
@@ -137,7 +138,7 @@ export class Reader {
   }
 
   requireEnd(): void {
-    if (!this.atEnd) throw new BundleRefused('policy.wasm has bytes that belong to nothing');
+    if (!this.atEnd) throw new BundleRefused('policy.wasm has bytes outside of its sections');
   }
 
   byte(): number {

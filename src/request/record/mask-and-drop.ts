@@ -110,7 +110,7 @@ function keepCodes(event: EditableJson, line: string, name: 'reasons' | 'error')
 
 /** @throws Undecided `policy_result_invalid`, rather than to pass over a rule that somebody relies on */
 function readMask(text: string): readonly Change[] {
-  if (!text.startsWith('[')) throw new Undecided('policy_result_invalid', 'the mask is no set');
+  if (!text.startsWith('[')) throw new Undecided('policy_result_invalid', 'the mask is not a set');
   return itemsOf(text).map(readRule);
 }
 
@@ -120,7 +120,7 @@ function readRule(text: string): Change {
   const op = isJsonObject(rule) ? member(rule, 'op') : undefined;
   const path = isJsonObject(rule) ? member(rule, 'path') : undefined;
   if ((op !== 'remove' && op !== 'upsert') || typeof path !== 'string')
-    throw new Undecided('policy_result_invalid', 'the mask holds what is no rule of it');
+    throw new Undecided('policy_result_invalid', 'the mask contains an invalid rule');
   const valueText = op === 'upsert' ? (membersOf(text)?.get('value') ?? 'null') : undefined;
   return { path, segments: segmentsOf(path), valueText };
 }
@@ -128,6 +128,6 @@ function readRule(text: string): Change {
 function segmentsOf(path: string): readonly string[] {
   const [start, ...segments] = path.split('/');
   if (start !== '' || !sections.some((section) => section === segments[0]))
-    throw new Undecided('policy_result_invalid', 'the mask names what no mask may change');
+    throw new Undecided('policy_result_invalid', 'the mask names a member that it may not change');
   return segments;
 }

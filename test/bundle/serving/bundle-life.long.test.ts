@@ -632,7 +632,7 @@ describe('B10 a delta', () => {
     [
       'through something that is no object',
       () => deltaBundle([patch('upsert', '/listed/agents/a/tier/x', 1)], { revision: 'r2', roots }),
-      'leads through what is no object',
+      'leads through a value that is not an object',
     ],
     [
       'with an unknown op',

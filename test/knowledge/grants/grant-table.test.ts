@@ -182,7 +182,7 @@ describe('G02 the disk fails while a use is taken', () => {
     await expect(spend(stores, victim)).resolves.toBe(false);
   });
 
-  it('a revocation holds even if the disk did not take it, and reaches the disk later', async () => {
+  it('a revocation holds even if the write to disk failed, and reaches the disk later', async () => {
     const stores = await testStores();
     const id = await granted(stores);
     stores.disk.next = ['refuses'];

@@ -115,7 +115,7 @@ describe('the directory', () => {
     const plain = join(directory, 'file');
     writeFileSync(plain, '');
     await expect(opened(plain)).rejects.toMatchObject({ code: 'store_failed' });
-    await expect(opened(join(plain, 'below'))).rejects.toThrow(/cannot be made: ENOTDIR/);
+    await expect(opened(join(plain, 'below'))).rejects.toThrow(/cannot be created: ENOTDIR/);
   });
 
   it('X07 that a later version wrote is refused, and left as it is', async () => {

@@ -144,7 +144,7 @@ describe('B06 a module that is no policy', () => {
     const isSecond = [0x41, 8, 0x28, 2, 0];
     const body = [0x10, ...usual, ...isSecond, 0x04, 0x40, ...loop, 0x0b, 0x41, 8, 0x41, 1, 0x36, 2, 0, 0x0b];
     const start = process.cpuUsage();
-    expect(await refusal(starting(body))).toBe('policy.wasm does not come to an end');
+    expect(await refusal(starting(body))).toBe('policy.wasm does not terminate');
     expect(process.cpuUsage(start).user / 1e6).toBeLessThan(5);
   }, 120_000);
 
@@ -193,7 +193,7 @@ describe('B06 a module that is no policy', () => {
         policyLimits,
       );
     expect((await holding(30_000)).evaluate('authz/decision', '{}')).toContain('deny');
-    await expect(holding(300_000)).rejects.toThrow('policy.wasm does not show how large its memory is');
+    await expect(holding(300_000)).rejects.toThrow('policy.wasm does not say how large its memory is');
   });
 
   it('B06 is refused when its start function traps', async () => {

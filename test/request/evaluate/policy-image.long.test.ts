@@ -177,9 +177,9 @@ describe('an instance on a memory that was used before', () => {
   it('is not to be had once the image was given away', async () => {
     const policy = await policyOf(await imageOf({}));
     policy.close();
-    expect(() => policy.evaluate('authz/decision', '{}', draws)).toThrow('the policy was given away');
+    expect(() => policy.evaluate('authz/decision', '{}', draws)).toThrow('the policy was already released');
     await new Promise((resolve) => setImmediate(resolve));
-    expect(() => policy.evaluate('authz/decision', '{}', draws)).toThrow('the policy was given away');
+    expect(() => policy.evaluate('authz/decision', '{}', draws)).toThrow('the policy was already released');
   });
 
   it('knows where the module keeps account of its memory', async () => {

@@ -620,7 +620,7 @@ describe('H15 another protocol', () => {
       ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'the request line must end in HTTP/1.0 or HTTP/1.1'],
       [`POST ${path} HTTP/3.0\r\nHost: 127.0.0.1\r\n\r\n`, 'the request line must end in HTTP/1.0 or HTTP/1.1'],
       [`POST ${path} HTTP/2.0\r\nHost: 127.0.0.1\r\n\r\n`, 'the request line must end in HTTP/1.0 or HTTP/1.1'],
-      [`FOO ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`, 'the method is none that HTTP has'],
+      [`FOO ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`, 'the method is not an HTTP method'],
       [withHeaders('Transfer-Encoding: gzip, chunked'), 'Transfer-Encoding may be chunked alone'],
       [`POST ${path} HTTP/1.1\r\n\r\n`, 'Host is missing'],
     ] as const) {

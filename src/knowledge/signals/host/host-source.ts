@@ -71,7 +71,7 @@ export class HostSource {
         source: hostSourceName,
         sequence: this.#sequence,
       };
-      if (Object.keys(signal.attributes).length === 0) throw new Error('nothing is known of this machine');
+      if (Object.keys(signal.attributes).length === 0) throw new Error('nothing could be read about this machine');
       await signals.put([signal]);
       if (this.#failing) log.info('the host source reports again');
       this.#failing = false;
