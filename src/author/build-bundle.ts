@@ -99,7 +99,8 @@ async function compiled(
 function manifestOf(sources: Sources, linted: Linted): JsonObject {
   const objectAt = (what: string, value: JsonValue | undefined): JsonObject => {
     if (value === undefined) return {};
-    if (!isJsonObject(value)) throw new AuthorFault([`${join(sources.directory, manifestFile)}: ${what} is no object`]);
+    if (!isJsonObject(value))
+      throw new AuthorFault([`${join(sources.directory, manifestFile)}: ${what} is not an object`]);
     return value;
   };
   const own = objectAt('it', sources.manifest === undefined ? undefined : (JSON.parse(sources.manifest) as JsonValue));

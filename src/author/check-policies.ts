@@ -49,7 +49,7 @@ export async function checkPolicies(sources: Sources, coverageFloor: number, com
   if (faults.length > 0) throw new AuthorFault(faults);
   const coverage = await covered(sources, compiler);
   if (coverage < coverageFloor) {
-    throw new AuthorFault([`the tests reach ${coverage.toFixed(1)} % of the lines; ${coverageFloor} % are asked for`]);
+    throw new AuthorFault([`the tests reach ${coverage.toFixed(1)} % of the lines; ${coverageFloor} % are required`]);
   }
   return { ...linted, coverage };
 }

@@ -42,7 +42,7 @@ export async function findOpa(search: OpaSearch): Promise<Opa> {
   for await (const path of onPath('opa', env)) {
     const version = await versionOf(path, env);
     if (version !== undefined && supported.test(version)) return checked({ path, version, from: 'PATH' }, env);
-    say(`${path} is passed over: ${version === undefined ? 'it does not tell its version' : `version ${version}`}`);
+    say(`${path} is skipped: ${version === undefined ? 'it does not report its version' : `version ${version}`}`);
   }
   const kept = await keptIn(toolsDirectory, env, say);
   return kept === undefined ? installed(search) : checked(kept, env);
@@ -52,7 +52,7 @@ export async function findOpa(search: OpaSearch): Promise<Opa> {
 async function named(name: string, env: Environment): Promise<Opa> {
   const path = name.includes('/') ? name : ((await first(onPath(name, env))) ?? name);
   const version = await versionOf(path, env);
-  if (version === undefined) throw new AuthorFault([`OPA=${name} is no OPA that runs`]);
+  if (version === undefined) throw new AuthorFault([`OPA=${name} is not an OPA that runs here`]);
   if (!supported.test(version)) throw new AuthorFault([`OPA=${name} is version ${version}; 1.22 is needed`]);
   return checked({ path, version, from: 'OPA' }, env);
 }
@@ -107,12 +107,12 @@ async function keptIn(tools: string, env: Environment, say: (line: string) => vo
   const written = await readFile(`${path}.sha256`, 'utf8').catch(() => '');
   const wanted = /^[0-9a-f]{64}(?=\s|$)/.exec(written)?.[0];
   if (wanted === undefined || wanted !== (await sha256Of(path))) {
-    say(`${path} is passed over: opa.sha256 beside it does not hold its SHA-256`);
+    say(`${path} is skipped: its SHA-256 is not the one in opa.sha256 beside it`);
     return undefined;
   }
   const version = await versionOf(path, env);
   if (version !== undefined && supported.test(version)) return { path, version, from: 'tools' };
-  say(`${path} is passed over: version ${version ?? 'unknown'}`);
+  say(`${path} is skipped: version ${version ?? 'unknown'}`);
   return undefined;
 }
 
@@ -120,11 +120,11 @@ async function installed({ env, toolsDirectory, say }: OpaSearch): Promise<Opa> 
   const go = await first(onPath('go', env));
   if (go === undefined) {
     throw new AuthorFault([
-      'OPA 1.22 is needed to build policies, and neither it nor Go was found. One of these will do:',
+      'OPA 1.22 is needed to build policies, and neither OPA nor Go was found. Do one of these:',
       `  - put the opa ${opaVersion} binary of OPA's releases on PATH, or name it in OPA`,
       '  - put it in as .tools/bin/opa, with the opa.sha256 that its release publishes beside it',
       '  - put Go on PATH; OPA is then built from its module',
-      'The committed bundle serves without any of them.',
+      'Serving the committed bundle needs neither.',
     ]);
   }
   say(`installing OPA ${opaVersion} with ${go}: a few minutes, once`);
@@ -173,7 +173,7 @@ async function requireModule(go: string, env: Environment, directory: string): P
     directory,
     timeoutMs: installMs,
   });
-  if (code !== 0) throw new AuthorFault([`OPA's module cannot be had:\n${(stderr || stdout).trim()}`]);
+  if (code !== 0) throw new AuthorFault([`OPA's module cannot be downloaded:\n${(stderr || stdout).trim()}`]);
   const { Sum: sum } = JSON.parse(stdout) as { readonly Sum?: unknown };
   if (sum !== opaModuleSum) {
     throw new AuthorFault([`${opaModule} v${opaVersion} has the sum ${String(sum)}; ${opaModuleSum} is pinned`]);

@@ -34,14 +34,16 @@ export async function readSources(directory: string): Promise<Sources> {
   if (stray.length > 0) {
     // A test would see them, since OPA loads every such file for tests, and the bundle would not hold them.
     throw new AuthorFault(
-      stray.map((name) => `${join(directory, name)}: data of a bundle is named data.json or data.yaml`),
+      stray.map((name) => `${join(directory, name)}: data of a bundle must be named data.json or data.yaml`),
     );
   }
   // OPA is told by its name alone that it is no data for tests.
   const astray = files.filter((name) => isSamples(name) && name !== samplesFile);
   if (astray.length > 0)
-    throw new AuthorFault(astray.map((name) => `${join(directory, name)}: ${samplesFile} stands at the top`));
-  if (modules.length === 0) throw new AuthorFault([`${directory} holds no Rego to build`]);
+    throw new AuthorFault(
+      astray.map((name) => `${join(directory, name)}: ${samplesFile} belongs at the top of the folder`),
+    );
+  if (modules.length === 0) throw new AuthorFault([`${directory} contains no Rego to build`]);
   return {
     directory,
     modules,

@@ -56,7 +56,7 @@ export async function tryBundle(
     const answer: unknown = JSON.parse(answerOf(policy, decision, effects) ?? '{"effect":"deny"}');
     const effect = typeof answer === 'object' && answer !== null && 'effect' in answer ? answer.effect : undefined;
     if (effect === 'allow' || effect === 'constrain') {
-      throw new AuthorFault([`${decision} gives ${effect} to an input that holds nothing at all`]);
+      throw new AuthorFault([`${decision} answers ${effect} to an empty input`]);
     }
   }
 }

@@ -198,7 +198,7 @@ describe('nothing is built', () => {
   it('where the tests reach too little, or there are none', async () => {
     const files = { ...sound, [testPath]: 'package policies.printing_test\n\ntest_nothing := true\n' };
     expect(await faultsOf(build(files, 95))).toEqual([
-      expect.stringMatching(/^the tests reach \d+\.\d % of the lines; 95 % are asked for$/),
+      expect.stringMatching(/^the tests reach \d+\.\d % of the lines; 95 % are required$/),
     ]);
     expect(await faultsOf(build({ ...files, [testPath]: 'package policies.printing_test\n' }))).toEqual([
       expect.stringMatching(/^the tests reach|^opa test failed/),
@@ -213,14 +213,14 @@ describe('nothing is built', () => {
 
   it('from data that tests would see and the bundle would not hold', async () => {
     expect(await faultsOf(build({ ...sound, 'policies/printing/owners.json': '{}' }))).toEqual([
-      expect.stringMatching(/owners\.json: data of a bundle is named data\.json or data\.yaml$/),
+      expect.stringMatching(/owners\.json: data of a bundle must be named data\.json or data\.yaml$/),
     ]);
   });
 
   it('from samples where no bundle has them, and tests would miss a file of theirs', async () => {
     for (const name of ['policies/samples.json', 'testing/samples.json'])
       expect(await faultsOf(build({ ...sound, [name]: '[]' }))).toEqual([
-        expect.stringMatching(/samples\.json: samples\.json stands at the top$/),
+        expect.stringMatching(/samples\.json: samples\.json belongs at the top of the folder$/),
       ]);
   });
 
@@ -228,8 +228,8 @@ describe('nothing is built', () => {
     ['.manifest', '{"metadata": ', 'is not one JSON document: character 14'],
     ['.manifest', '', 'is not one JSON document: character 1'],
     ['.manifest', '{"roots": [], "roots": []}', 'a member appears twice'],
-    ['.manifest', '{"metadata": []}', '.manifest: metadata is no object'],
-    ['.manifest', '{"metadata": {"postern": 1}}', '.manifest: metadata.postern is no object'],
+    ['.manifest', '{"metadata": []}', '.manifest: metadata is not an object'],
+    ['.manifest', '{"metadata": {"postern": 1}}', '.manifest: metadata.postern is not an object'],
     ['samples.json', '[{"name": "a"', 'is not one JSON document: character 14'],
   ])('from a file that is half written, or means nothing: %s %s', async (name, text, message) => {
     const directory = directoryOf({ ...sound, [name]: text });
@@ -248,7 +248,7 @@ describe('nothing is built', () => {
     const empty = mkdtempSync(join(tmpdir(), 'postern-empty-'));
     made.push(empty);
     writeFileSync(join(empty, 'data.json'), '{}');
-    expect(await faultsOf(buildAt(empty))).toEqual([expect.stringContaining('holds no Rego')]);
+    expect(await faultsOf(buildAt(empty))).toEqual([expect.stringContaining('contains no Rego')]);
     expect(await faultsOf(build({}, 0))).toEqual([expect.stringContaining('entrypoint: true')]);
     expect(await faultsOf(build({ ...sound, '.manifest': '[]' }))).toEqual([expect.stringMatching(/manifest/)]);
   });

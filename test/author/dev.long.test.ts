@@ -123,7 +123,7 @@ describe('postern dev beside a sidecar that serves its bundle', () => {
       const placed = shown.replace('<added>', String(added)).replace('<end>', String(added + 1));
       const [from, before] = [dev.output.length, readFileSync(join(place, 'bundles/mine.tar.gz'))];
       writeFileSync(policy, saying('of what is broken') + line);
-      expect(await dev.says('the bundle before serves on', from)).toContain(placed);
+      expect(await dev.says('the last bundle stays in place', from)).toContain(placed);
       expect(readFileSync(join(place, 'bundles/mine.tar.gz'))).toEqual(before);
       expect(await answered()).toContain('the first change');
       expect(readdirSync(join(place, 'bundles'))).toEqual(['mine.tar.gz']);
@@ -150,7 +150,9 @@ describe('postern dev beside a sidecar that serves its bundle', () => {
     const manifest = join(place, 'rego/.manifest');
     const [from, before] = [dev.output.length, readFileSync(join(place, 'bundles/mine.tar.gz'))];
     writeFileSync(manifest, '{"metadata": ');
-    expect(await dev.says('the bundle before serves on', from)).toContain('rego/.manifest: the file is not one JSON');
+    expect(await dev.says('the last bundle stays in place', from)).toContain(
+      'rego/.manifest: the file is not one JSON',
+    );
     expect(readFileSync(join(place, 'bundles/mine.tar.gz'))).toEqual(before);
     const mended = dev.output.length;
     writeFileSync(manifest, '{"metadata": {"postern": {"sequence": 2}}}');
@@ -161,7 +163,7 @@ describe('postern dev beside a sidecar that serves its bundle', () => {
   it('outlives the directory going away, as in a checkout', async () => {
     const from = dev.output.length;
     renameSync(join(place, 'rego'), join(place, 'away'));
-    await dev.says('the bundle before serves on', from);
+    await dev.says('the last bundle stays in place', from);
     writeFileSync(join(place, 'away/policies/database_access/policy.rego'), saying('the fourth change'));
     renameSync(join(place, 'away'), join(place, 'rego'));
     await eventually(async () => (await answered()).includes('the fourth change'), withinMs);

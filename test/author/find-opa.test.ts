@@ -57,12 +57,12 @@ describe('OPA by name', () => {
     ['is no OPA', () => program('mine/opa', 'echo hello')],
     ['does not run', () => program('mine/opa', 'exit 3')],
   ])('is refused if it %s', async (_, path) => {
-    await expect(find({ OPA: path(), PATH: '' })).rejects.toThrow('is no OPA that runs');
+    await expect(find({ OPA: path(), PATH: '' })).rejects.toThrow('is not an OPA that runs here');
   });
 });
 
 describe('OPA on PATH', () => {
-  it('is the first of the supported line; others are passed over aloud', async () => {
+  it('is the first of the supported line; others are skipped with a message', async () => {
     const old = opa('old/opa', '0.70.0');
     const path = opa('bin/opa', '1.22.7');
     expect(await find({ PATH: `${join(root, 'old')}:${join(root, 'bin')}` })).toEqual({
@@ -70,13 +70,13 @@ describe('OPA on PATH', () => {
       version: '1.22.7',
       from: 'PATH',
     });
-    expect(said).toEqual([`${old} is passed over: version 0.70.0`]);
+    expect(said).toEqual([`${old} is skipped: version 0.70.0`]);
   });
 
   it('is not looked for in directories that are relative', async () => {
     opa('bin/opa', '1.22.2');
     const there = relative(process.cwd(), join(root, 'bin'));
-    await expect(find({ PATH: `${there}::.:` })).rejects.toThrow('neither it nor Go was found');
+    await expect(find({ PATH: `${there}::.:` })).rejects.toThrow('neither OPA nor Go was found');
   });
 });
 
@@ -84,11 +84,11 @@ describe('neither OPA nor Go', () => {
   it.each([[{}], [{ PATH: '' }]])('is said plainly, with what can be done', async (env) => {
     await expect(find(env)).rejects.toMatchObject({
       faults: [
-        'OPA 1.22 is needed to build policies, and neither it nor Go was found. One of these will do:',
+        'OPA 1.22 is needed to build policies, and neither OPA nor Go was found. Do one of these:',
         expect.stringContaining('on PATH, or name it in OPA'),
         expect.stringContaining('.tools/bin/opa'),
         expect.stringContaining('Go on PATH'),
-        expect.stringContaining('committed bundle serves'),
+        expect.stringContaining('committed bundle needs neither'),
       ],
     });
   });
@@ -150,7 +150,7 @@ describe('an OPA that Go installs', () => {
     expect((await find(withGo())).from).toBe('go install');
     opa('tools/bin/opa', '1.22.1');
     expect((await find(withGo())).from).toBe('go install');
-    expect(said.filter((line) => line.startsWith(`${path} is passed over`))).toHaveLength(2);
+    expect(said.filter((line) => line.startsWith(`${path} is skipped`))).toHaveLength(2);
   });
 
   it('replaces one of another version', async () => {
@@ -158,7 +158,7 @@ describe('an OPA that Go installs', () => {
     const path = opa('tools/bin/opa', '1.21.0');
     writeFileSync(`${path}.sha256`, sha256(path));
     expect((await find(withGo())).version).toBe('1.22.2');
-    expect(said[0]).toBe(`${path} is passed over: version 1.21.0`);
+    expect(said[0]).toBe(`${path} is skipped: version 1.21.0`);
   });
 
   it('is verified, whatever the environment would let pass', async () => {
@@ -201,8 +201,8 @@ describe('an OPA that Go installs', () => {
     expect(() => readFileSync(join(root, 'tools/bin/opa'))).toThrow();
   });
 
-  it('is not taken if the module cannot be had', async () => {
+  it('is not taken if the module cannot be downloaded', async () => {
     program('go/go', 'echo "no such host" >&2; exit 1');
-    await expect(find(withGo())).rejects.toThrow(/module cannot be had:\nno such host/);
+    await expect(find(withGo())).rejects.toThrow(/module cannot be downloaded:\nno such host/);
   });
 });

@@ -92,7 +92,7 @@ decision := {"effect": "${effect}", "constraints": {"read_only": true}}
 `;
       const { code, err } = await run({ ...sound, 'policies/open/policy.rego': open });
       expect(code).toBe(1);
-      expect(err).toContain(`policies/open/decision gives ${effect} to an input that holds nothing at all`);
+      expect(err).toContain(`policies/open/decision answers ${effect} to an empty input`);
       expect(existsSync(join(output, 'bundles/mine.tar.gz'))).toBe(false);
     },
     60_000,

@@ -33,7 +33,7 @@ export function lintConditions(unit: Package): readonly Finding[] {
 function lintRule(rule: Rule, aliases: Origins): readonly Finding[] {
   const findings: Finding[] = [];
   if (rule.default === true && rule.head.value?.type === 'boolean' && rule.head.value.value === true) {
-    const text = 'a default of true is what a typo comes to; make the rule true where it is known to be';
+    const text = 'a default of true hides typos; make the rule true only where its condition is known to hold';
     findings.push({ rule: 'default_true', location: rule.location, text });
   }
   const origins = new Map([...aliases, ...localsOf(rule)]);
@@ -43,7 +43,7 @@ function lintRule(rule: Rule, aliases: Origins): readonly Finding[] {
     if (compared !== undefined) findings.push({ rule: 'bare_comparison', location, text: compared });
     if (isExpression(node) && node.negated === true && opensWhenUnknown(node, rule, origins)) {
       const text =
-        '`not` counts what is unknown as met; name what has to be known, e.g. `input.device.jailbroken == false`';
+        '`not` is true for unknown values; compare with a known value, e.g. `input.device.jailbroken == false`';
       findings.push({ rule: 'unknown_is_met', location, text });
     }
   }

@@ -14,7 +14,7 @@ export function lintPolicy(unit: Package): readonly Finding[] {
   const [first] = [...decisions, ...applies, ...rulesNamed(unit.rules, 'requirements')];
   if (first === undefined) return [];
   if (deeper.length > 0) {
-    const text = `a policy is a package right below policies; the router does not look into ${unit.path.join('.')}`;
+    const text = `a policy must be a package directly below policies; the router does not look into ${unit.path.join('.')}`;
     return [{ rule: 'policy_whole', location: first.location, text }];
   }
   const findings: Finding[] = [];
@@ -24,7 +24,7 @@ export function lintPolicy(unit: Package): readonly Finding[] {
     }
   }
   if (decisions.length > 0 && !decisions.some(isEntrypoint)) {
-    const text = 'annotate decision with `# METADATA` and `# entrypoint: true`, so that it can be asked by name';
+    const text = 'annotate decision with `# METADATA` and `# entrypoint: true`, so that it can be called by name';
     findings.push({ rule: 'entrypoint', location: decisions[0]?.location ?? first.location, text });
   }
   return findings;

@@ -41,7 +41,7 @@ export function lintRequirements(unit: Package): {
   if (rule === undefined) return { findings: [], ids: [] };
   const members = rules.length === 1 && isPlain(rule) ? membersOf(rule.head.value) : undefined;
   if (members === undefined) {
-    const text = 'requirements is one rule without conditions, and its value one object literal';
+    const text = 'requirements must be one rule without conditions, whose value is one object literal';
     return { findings: [finding('requirements_literal', rule.location, text)], ids: [] };
   }
   const required = new Map<string, Location>();
@@ -50,7 +50,9 @@ export function lintRequirements(unit: Package): {
     const id = stringOf(key);
     const location = key.location ?? rule.location;
     if (id === undefined || !idForm.test(id)) {
-      findings.push(finding('requirement_shape', location, 'a requirement is named by a literal in lower snake case'));
+      findings.push(
+        finding('requirement_shape', location, 'the name of a requirement must be a literal in lower snake case'),
+      );
       continue;
     }
     required.set(id, location);
@@ -72,7 +74,7 @@ export function lintRequirements(unit: Package): {
 
 function lintRequirement(id: string, value: Term, location: Location): readonly Finding[] {
   const members = membersOf(value);
-  if (members === undefined) return [finding('requirement_shape', location, `${id} is no object literal`)];
+  if (members === undefined) return [finding('requirement_shape', location, `${id} is not an object literal`)];
   const findings: Finding[] = [];
   const texts = new Map<string, string | undefined>();
   for (const [key, inner] of members) {
@@ -80,10 +82,10 @@ function lintRequirement(id: string, value: Term, location: Location): readonly 
     const text = stringOf(inner);
     const at = key.location ?? location;
     if (name === undefined || !requirementMembers.has(name)) {
-      findings.push(finding('requirement_shape', at, `${id} has a member that is none of otherwise, message, remedy`));
+      findings.push(finding('requirement_shape', at, `${id} has a member other than otherwise, message, remedy`));
     } else {
       if (text === undefined || text === '') {
-        findings.push(finding('requirement_shape', at, `${id}: ${name} is no literal text`));
+        findings.push(finding('requirement_shape', at, `${id}: ${name} is not a string literal`));
       }
       texts.set(name, text);
     }
@@ -91,11 +93,13 @@ function lintRequirement(id: string, value: Term, location: Location): readonly 
   const otherwise = texts.get('otherwise');
   if (!texts.has('otherwise') || (otherwise !== undefined && !effects.has(otherwise))) {
     findings.push(
-      finding('requirement_shape', location, `${id}: otherwise is none of allow, deny, step_up, constrain`),
+      finding('requirement_shape', location, `${id}: otherwise is not one of allow, deny, step_up, constrain`),
     );
   }
   if (!texts.has('remedy')) {
-    findings.push(finding('requirement_shape', location, `${id} has no remedy: what can whoever is refused do?`));
+    findings.push(
+      finding('requirement_shape', location, `${id} has no remedy: say what a caller can do when it is not met`),
+    );
   }
   return findings;
 }
@@ -107,7 +111,8 @@ function lintMet(unit: Package, required: ReadonlyMap<string, Location>) {
     const { key, value, ref } = rule.head;
     const id = value === undefined && ref.length === 1 ? stringOf(key) : undefined;
     if (id === undefined) {
-      const text = 'met is a set of literal ids: `met contains "…" if …`, one rule for each way to meet one';
+      const text =
+        'met must be a set of literal ids: `met contains "…" if …`, one rule for each way to meet a requirement';
       findings.push(finding('met_literal', rule.location, text));
     } else if (required.has(id)) met.add(id);
     else findings.push(finding('met_unnamed', rule.location, `no requirement is named ${JSON.stringify(id)}`));
@@ -121,22 +126,22 @@ function lintDecide(unit: Package, requirements: Rule): readonly Finding[] {
     module.rules.flatMap((rule) => [...within(rule)].flatMap((node) => decideCall(node, module, rule))),
   );
   if (calls.length === 0) {
-    return [finding('decides', requirements.location, 'nothing decides on these: call postern.decide')];
+    return [finding('decides', requirements.location, 'these requirements are not used: call postern.decide')];
   }
   return calls.flatMap(({ operands, location }) => {
     const [first, second, options] = operands;
     const findings: Finding[] = [];
     if (first?.value !== 'requirements' || second?.value !== 'met') {
-      findings.push(finding('decides', location, 'postern.decide takes requirements and met as they are'));
+      findings.push(finding('decides', location, 'pass requirements and met to postern.decide unchanged'));
     }
     for (const [key, value] of membersOf(options) ?? []) {
       const name = stringOf(key);
       const at = key.location ?? location;
       if (name === undefined || !optionNames.has(name)) {
-        findings.push(finding('options', at, `an option is one of ${[...optionNames].join(', ')}`));
+        findings.push(finding('options', at, `an option must be one of ${[...optionNames].join(', ')}`));
       }
       if (name === 'policy' && unit.path[0] === 'policies' && stringOf(value) !== unit.path[1]) {
-        findings.push(finding('options', at, `policy is the package's own name, ${JSON.stringify(unit.path[1])}`));
+        findings.push(finding('options', at, `policy must be the package's own name, ${JSON.stringify(unit.path[1])}`));
       }
     }
     return findings;
