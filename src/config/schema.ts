@@ -71,17 +71,17 @@ const mebibyte = 1024 * 1024;
 const listenerLimits = (connections: number) => ({
   body_bytes: integer(1, 64 * mebibyte, mebibyte, 'Largest request body, in bytes.'),
   depth: integer(1, 512, 64, 'Deepest nesting of JSON objects and arrays in a body.'),
-  header_bytes: integer(1024, mebibyte, 16_384, 'Largest header block with the request line, in bytes.'),
+  header_bytes: integer(1024, mebibyte, 16_384, 'Largest header block including the request line, in bytes.'),
   headers_count: integer(8, 2000, 100, 'Most header fields in one request.'),
   connections: integer(
     1,
     65_536,
     connections,
-    'Most connections open at one time on each address and socket; more are closed as they come.',
+    'Most connections open at one time on each address and socket; further ones are closed at once.',
   ),
   // Looked at every half second: a caller that dawdles is gone within ten.
-  header_timeout_ms: integer(100, 600_000, 9_000, 'Time for a request header to arrive whole.'),
-  body_timeout_ms: integer(100, 600_000, 10_000, 'Time for a request body to arrive whole.'),
+  header_timeout_ms: integer(100, 600_000, 9_000, 'Time for the whole request header to arrive.'),
+  body_timeout_ms: integer(100, 600_000, 10_000, 'Time for the whole request body to arrive.'),
   keep_alive_ms: integer(1000, 3_600_000, 65_000, 'How long an idle connection stays open.'),
 });
 
@@ -94,11 +94,11 @@ const httpUrl = (description: string) => Type.String({ format: httpUrlFormat, ma
 
 /** How a server is spoken to. */
 const httpAccess = {
-  bearer_file: Type.Optional(path('File with a bearer token, and nothing else; read for each request.')),
-  ca_file: Type.Optional(path('Certificates that are trusted in place of the system’s, PEM.')),
+  bearer_file: Type.Optional(path('File that contains only a bearer token; read for each request.')),
+  ca_file: Type.Optional(path('CA certificates to trust instead of the system’s, PEM.')),
   certificate_file: Type.Optional(path('Client certificate, PEM, with its chain.')),
   key_file: Type.Optional(path('Key of the client certificate, PEM.')),
-  timeout_s: integer(1, 3600, 60, 'Time for an answer to begin, and again for it to be whole.'),
+  timeout_s: integer(1, 3600, 60, 'Time for a response to begin, and again for it to end.'),
 };
 
 /** Where a bundle comes from (one of three), and what it has to prove. */
@@ -106,7 +106,7 @@ const bundleOrigin = {
   file: Type.Optional(path('The bundle, as `postern build` or `opa build -t wasm` writes it.')),
   directory: Type.Optional(path('The bundle unpacked, as a Kubernetes volume delivers one.')),
   http: Type.Optional(
-    entry('A server that has the bundle, by OPA’s bundle protocol.', {
+    entry('A server that provides the bundle by OPA’s bundle protocol.', {
       url: httpUrl('Where the bundle is.'),
       ...httpAccess,
       min_delay_s: integer(1, 86_400, 60, 'Least time between two requests.'),
@@ -115,47 +115,49 @@ const bundleOrigin = {
         Type.Integer({
           minimum: 1,
           maximum: 3600,
-          description:
-            'How long the server may hold a request open until there is news. Left out: it is asked again and again.',
+          description: 'How long the server may hold a request open until the bundle changes. Left out: plain polling.',
         }),
       ),
       deltas: Type.Boolean({
         default: true,
         description:
-          'Take changes to the data in place of whole bundles. They cannot be signed: where `signing.required` is set, none are taken.',
+          'Accept deltas, which change data, besides whole bundles. Deltas cannot be signed: with `signing.required` they are not accepted.',
       }),
     }),
   ),
   signing: Type.Optional(
-    entry('What the bundle’s signature has to prove. Left out: none is asked for, and a signed bundle is refused.', {
-      required: Type.Boolean({ default: true, description: 'Refuse a bundle that is not signed.' }),
-      scope: Type.Optional(
-        Type.String({ minLength: 1, maxLength: 256, description: 'What the signature’s `scope` has to say.' }),
-      ),
-      keys: list(
-        entry('A key that bundles are signed with.', {
-          id: Type.String({
-            minLength: 1,
-            maxLength: 256,
-            pattern: visible,
-            description:
-              'Name of the key, as signatures give it in `kid` or `keyid`; one that gives none is checked with each key.',
+    entry(
+      'What the bundle’s signature must prove. Left out: bundles are not verified, and a signed bundle is refused.',
+      {
+        required: Type.Boolean({ default: true, description: 'Refuse a bundle that is not signed.' }),
+        scope: Type.Optional(
+          Type.String({ minLength: 1, maxLength: 256, description: 'The `scope` that the signature must have.' }),
+        ),
+        keys: list(
+          entry('A key that bundles are signed with.', {
+            id: Type.String({
+              minLength: 1,
+              maxLength: 256,
+              pattern: visible,
+              description:
+                'Name of the key, as signatures give it in `kid` or `keyid`; a signature without a name is checked with each key.',
+            }),
+            file: path('Public key or certificate, PEM; read at start.'),
+            algorithm: choice(
+              ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'],
+              'The only algorithm accepted for this key.',
+            ),
           }),
-          file: path('Public key or certificate, PEM; read at start.'),
-          algorithm: choice(
-            ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'],
-            'The algorithm of the key’s signatures; no other is taken.',
-          ),
-        }),
-        16,
-        'Keys, any of which may have signed: two while one takes the other’s place.',
-      ),
-    }),
+          16,
+          'Accepted keys; list two while you replace one with the other.',
+        ),
+      },
+    ),
   ),
   rollback: Type.Optional(
     Type.Boolean({
       description:
-        'Whether a bundle that served before and was replaced may serve again. Left out: from a file or directory yes, from a server no.',
+        'Whether a bundle that was active before and was replaced may become active again. Left out: yes from a file or directory, no from a server.',
     }),
   ),
 };
@@ -167,7 +169,7 @@ const bundleAge = {
       minimum: 1,
       maximum: 31_536_000,
       description:
-        'Past this age every decision is deny `bundle_too_old`. It counts from when a server last had nothing newer; of a file or directory, from its (newest file’s) modification time. Left out: policies judge the age, which is in every input.',
+        'Past this age every decision is deny `bundle_too_old`. For a server the age counts from the last time it had no newer bundle; for a file or directory, from the (newest) modification time. Left out: policies judge the age, which is in every input.',
     }),
   ),
 };
@@ -211,18 +213,18 @@ export const configSchema = Type.Object(
       ),
       sockets: list(
         entry('A Unix socket, one for each identity.', {
-          path: socketPath('Path of the socket. Its directory is what the agent mounts: nothing else may stand in it.'),
+          path: socketPath('Path of the socket. The agent mounts its directory, so nothing else may be in it.'),
           identity: identity('Identity of every caller on this socket.'),
           mode: fileMode({ default: '0660', description: 'File mode of the socket, octal, in quotes.' }),
         }),
         64,
-        'Unix sockets, each guarded by file mode and mounts, each its own identity.',
+        'Unix sockets, each with its own identity and guarded by file mode and mounts.',
       ),
       entrypoint: Type.String({
         pattern: '^(?:[A-Za-z_][A-Za-z0-9_]*/)*decision$',
         maxLength: 256,
         default: 'authz/decision',
-        description: 'Policy entrypoint that AuthZEN requests ask; its last segment is `decision`.',
+        description: 'Policy entrypoint for AuthZEN requests; its last segment is `decision`.',
       }),
       public_url: Type.Optional(
         Type.String({
@@ -240,24 +242,24 @@ export const configSchema = Type.Object(
       reasons: oneOf(
         ['codes', 'remedies', 'full'],
         'remedies',
-        'What an answer tells its caller of each reason: `codes`: its code and what it leads to; `remedies`: also what can be done, and of the sidecar’s own reasons what happened; `full`: policies’ messages too, which may hold values the sidecar knows.',
+        'How much of each reason a caller sees. `codes`: the code and its effect; `remedies`: also what to do, and the text of the sidecar’s own codes; `full`: also the policies’ messages, which may contain values that only the sidecar knows.',
       ),
       builtins: section(
-        'Whom policies may ask while they decide. What is left out here is not allowed, and a bundle that needs it is refused.',
+        'Servers that policies may call during a decision. A builtin that is left out is not allowed, and a bundle that needs it is refused.',
         {
           http_send: Type.Optional(
-            entry('Allows `http.send`, to the servers named here and no other.', {
+            entry('Allows `http.send`, only to the servers listed here.', {
               origins: list(
                 Type.String({ format: 'origin', maxLength: 2048, description: 'An origin.' }),
                 64,
-                'Servers, each with its scheme and port, e.g. `https://cmdb.acme.example:8443`; redirects lead nowhere else.',
+                'Servers, each with its scheme and port, e.g. `https://cmdb.acme.example:8443`; redirects to other servers are not followed.',
               ),
-              timeout_ms: integer(1, 60_000, 1_000, 'Most time for one answer to be whole; a policy may ask for less.'),
-              response_bytes: integer(1, 4 * mebibyte, 65_536, 'Largest body of an answer, in bytes.'),
+              timeout_ms: integer(1, 60_000, 1_000, 'Most time for one complete response; a policy may set less.'),
+              response_bytes: integer(1, 4 * mebibyte, 65_536, 'Largest response body, in bytes.'),
             }),
           ),
           lookup_ip_addr: Type.Optional(
-            entry('Allows `net.lookup_ip_addr`, for the names given here and no other.', {
+            entry('Allows `net.lookup_ip_addr`, only for the names listed here.', {
               names: list(
                 Type.String({
                   pattern: '^[a-z0-9_][a-z0-9_.-]{0,252}$',
@@ -265,28 +267,23 @@ export const configSchema = Type.Object(
                   description: 'A name, in lower case.',
                 }),
                 64,
-                'Names, e.g. `db.acme.example`; looked up as this machine does it.',
+                'Names, e.g. `db.acme.example`; resolved by this machine’s resolver.',
               ),
-              timeout_ms: integer(1, 60_000, 1_000, 'Most time for one name.'),
+              timeout_ms: integer(1, 60_000, 1_000, 'Most time for one lookup.'),
             }),
           ),
-          calls: integer(
-            1,
-            16,
-            4,
-            'Most questions of one decision; past it the decision is deny `policy_budget_spent`.',
-          ),
+          calls: integer(1, 16, 4, 'Most calls in one decision; past it the decision is deny `policy_budget_spent`.'),
           wait_ms: integer(
             1,
             60_000,
             2_000,
-            'Most time that one decision waits for all of them; past it the decision is deny `outside_unavailable`.',
+            'Most time that one decision waits for all its calls; past it the decision is deny `outside_unavailable`.',
           ),
           in_flight: integer(
             1,
             4096,
             32,
-            'Most decisions that wait at one time, of `decision.limits.in_flight`; more are deny `outside_unavailable` at once.',
+            'Most decisions of `decision.limits.in_flight` that wait for calls at one time; further ones are deny `outside_unavailable` at once.',
           ),
         },
       ),
@@ -296,25 +293,25 @@ export const configSchema = Type.Object(
           1,
           60_000,
           25,
-          'Most processor time one evaluation of a policy may take; past it the decision is deny `policy_budget_spent`.',
+          'Most CPU time for one evaluation of a policy; past it the decision is deny `policy_budget_spent`.',
         ),
         policy_memory_bytes: integer(
           mebibyte,
           2048 * mebibyte,
           256 * mebibyte,
-          'Most memory one evaluation may take beyond the data, past which the decision is deny `policy_budget_spent`.',
+          'Most memory for one evaluation, besides the data; past it the decision is deny `policy_budget_spent`.',
         ),
         in_flight: integer(
           1,
           65_536,
           512,
-          'Most requests being read or decided at one time. Those whose bodies are still coming fill no more than their listener’s even part of it. More are answered 503.',
+          'Most requests being read or decided at one time; further ones are answered 503. Requests whose bodies are still arriving use at most their listener’s equal share.',
         ),
         requests_per_socket: integer(1, 1_000_000_000, 100_000, 'Requests on one connection before it is closed.'),
       }),
     }),
     control: section(
-      'The listener for signals, grants, attestations and status, out of reach of agents. It takes a token, or is switched off.',
+      'The listener for signals, grants, attestations and status; agents must not reach it. It requires a token, or is switched off.',
       {
         listen: nullable(address({ description: 'Loopback address' }), {
           default: '127.0.0.1:8282',
@@ -329,8 +326,8 @@ export const configSchema = Type.Object(
         ),
         tokens: list(
           entry('A bearer token.', {
-            name: name('Who holds the token: stands in records, and as approver of grants.'),
-            file: path('File with the token, and nothing else. Secrets never stand in the configuration itself.'),
+            name: name('Who holds the token; written to records and shown as the approver of grants.'),
+            file: path('File that contains only the token. Secrets do not belong in the configuration itself.'),
           }),
           64,
           'Bearer tokens; at least one unless neither `listen` nor `socket` is set.',
@@ -347,32 +344,32 @@ export const configSchema = Type.Object(
         }),
       },
     ),
-    bundle: entry('The policy bundle that is served: one of `file`, `directory` and `http` says where it is.', {
+    bundle: entry('The policy bundle. Exactly one of `file`, `directory` and `http` says where it is.', {
       ...bundleOrigin,
       ...bundleAge,
       name: bundleName,
       watch: Type.Boolean({
         default: true,
-        description: 'Swap the bundle when its file or directory changes; SIGHUP swaps always.',
+        description: 'Reload the bundle when its file or directory changes; SIGHUP always reloads it.',
       }),
       keep: Type.Optional(
         path(
-          'Directory for a copy of the last good bundle, and for what served before. With it a restart needs no server. Must be given with `http`.',
+          'Directory for a copy of the last good bundle and a list of earlier ones, so that a restart does not need the server. Required with `http`.',
         ),
       ),
-      prepare_s: integer(1, 3600, 60, 'Time for a bundle to be read, verified, built and tried, once it is here.'),
+      prepare_s: integer(1, 3600, 60, 'Time to read, verify, compile and test a bundle, once it is fetched.'),
       data: list(
-        entry('A bundle of data beside the policy: its roots overlap with no other’s.', {
+        entry('A bundle of data besides the policy. Its roots must not overlap with another bundle’s.', {
           name: bundleName,
           ...bundleOrigin,
           ...bundleAge,
         }),
         16,
-        'Bundles of data that the policy rests on. Nothing serves until all of them are there.',
+        'Bundles of data that the policy needs. No bundle becomes active until all of them are fetched.',
       ),
       shadow: Type.Optional(
         entry(
-          'A bundle that sees the same inputs and decides nothing: where it would answer otherwise is counted and logged.',
+          'A bundle that is evaluated on the same inputs and decides nothing: differing effects are counted and logged.',
           {
             name: bundleName,
             ...bundleOrigin,
@@ -380,46 +377,46 @@ export const configSchema = Type.Object(
               minimum: 0,
               maximum: 1,
               default: 1,
-              description: 'Share of the decisions that it is asked too.',
+              description: 'Share of the decisions that are evaluated with it too.',
             }),
           },
         ),
       ),
       status: Type.Optional(
-        entry('A server that is told what serves, by OPA’s status API.', {
-          url: httpUrl('The service; `/status` is put behind it.'),
+        entry('A server that receives reports on the active bundles, by OPA’s status API.', {
+          url: httpUrl('The service; `/status` is appended.'),
           ...httpAccess,
-          interval_s: integer(1, 86_400, 60, 'Time between two reports; a change is told at once.'),
+          interval_s: integer(1, 86_400, 60, 'Time between two reports; a change is reported at once.'),
         }),
       ),
     }),
     store: entry('Signals, grants and attestations, on disk.', {
       directory: path('Directory of the embedded store; one sidecar, one directory.'),
-      caps: section('Most entries of each kind; past it writes are refused, and nothing known is dropped for them.', {
+      caps: section('Most entries of each kind; past it writes are refused and stored entries are kept.', {
         devices: integer(1, 10_000_000, 100_000, 'Devices with signals.'),
         subjects: integer(1, 10_000_000, 100_000, 'Subjects with signals.'),
         sessions: integer(1, 10_000_000, 100_000, 'Sessions with signals.'),
         workloads: integer(1, 10_000_000, 100_000, 'Workloads with signals.'),
         grants: integer(1, 10_000_000, 100_000, 'Grants in any state.'),
-        attestations: integer(1, 1_000_000, 10_000, 'Attestations; here the oldest makes room.'),
+        attestations: integer(1, 1_000_000, 10_000, 'Attestations; at the cap a new one replaces the oldest.'),
       }),
     }),
     record: entry('The decision record.', {
-      file: path('File that decision events are appended to, one JSON object a line.'),
+      file: path('File that decision events are appended to, one JSON object per line.'),
       buffer_bytes: integer(
         65_536,
         256 * mebibyte,
         8 * mebibyte,
-        'Most bytes of events that wait for the disk; past it decisions are deny `audit_unavailable`.',
+        'Most bytes of events that wait to be written; past it decisions are deny `audit_unavailable`.',
       ),
       console: Type.Boolean({
         default: false,
-        description: 'Write each decision event to the operational log too, shortened as its lines are.',
+        description: 'Also write each decision event to the operational log, shortened like its other lines.',
       }),
     }),
     device: Type.Optional(
-      entry('The device this sidecar stands on. Left out: no caller has a known device.', {
-        id: identityId('Id of the device, as signals about it name it.'),
+      entry('The device that this sidecar runs on. Left out: no caller has a known device.', {
+        id: identityId('Id of the device, as in signals about it.'),
         host: nullable(
           Type.Object(
             {
@@ -429,7 +426,7 @@ export const configSchema = Type.Object(
                 pattern: unterminated,
                 default: '/',
                 description:
-                  'Where the machine’s file system is seen: in a container, a place where parts of it are mounted, e.g. `/host`.',
+                  'Where to read the machine’s file system: in a container, the directory where parts of it are mounted, e.g. `/host`.',
               }),
               interval_s: integer(1, 86_400, 30, 'Time between two readings of this machine.'),
               baseline: Type.Record(
@@ -444,7 +441,7 @@ export const configSchema = Type.Object(
                   maxProperties: 64,
                   default: {},
                   description:
-                    'Attributes and the values they must have for the host source to report `compliant: true`. Empty: it reports no compliance at all.',
+                    'Attributes and the values they must have for the host source to report `compliant: true`. Empty: it does not report compliance.',
                 },
               ),
               image_digest: Type.Optional(
@@ -454,13 +451,13 @@ export const configSchema = Type.Object(
                 Type.String({ minLength: 1, maxLength: 253, pattern: visible, description: 'Name of the node.' }),
               ),
             },
-            { additionalProperties: false, description: 'Reads the machine that the sidecar stands on.' },
+            { additionalProperties: false, description: 'Reads the state of the machine that the sidecar runs on.' },
           ),
           { default: {}, description: 'The host source; `null` switches it off.' },
         ),
       }),
     ),
-    attestations: section('Whose attestations are believed.', {
+    attestations: section('Which attestations are accepted.', {
       keys: list(
         entry('A key that signs attestations.', {
           id: name('Name of the key in records.'),
@@ -469,7 +466,7 @@ export const configSchema = Type.Object(
             minItems: 1,
             maxItems: 64,
             uniqueItems: true,
-            description: 'Builders that this key may speak for.',
+            description: 'Builders that this key may sign for.',
           }),
           build_types: Type.Array(identityId('A `buildType`.'), {
             minItems: 1,
@@ -480,17 +477,17 @@ export const configSchema = Type.Object(
           parameters: list(
             Type.String({ minLength: 1, maxLength: 256 }),
             64,
-            'Members of `externalParameters` that are expected; one with any other does not verify (SLSA provenance v1).',
+            'Allowed members of `externalParameters`; a statement with any other member does not verify (SLSA provenance v1).',
           ),
-          signature: oneOf(['der', 'ieee-p1363'], 'der', 'Encoding of ECDSA signatures; Ed25519 has only one.'),
+          signature: oneOf(['der', 'ieee-p1363'], 'der', 'Encoding of ECDSA signatures; not used for Ed25519.'),
         }),
         64,
-        'Keys, and what each of them may say. None: no attestation verifies.',
+        'Keys and what each may sign. Empty: no attestation verifies.',
       ),
     }),
     log: section('The operational log, on standard output.', {
-      level: oneOf(['error', 'warn', 'info', 'debug'], 'info', 'Least important level that is written.'),
-      format: oneOf(['json', 'text'], 'json', 'One JSON object a line, or text for people.'),
+      level: oneOf(['error', 'warn', 'info', 'debug'], 'info', 'Lowest level that is written.'),
+      format: oneOf(['json', 'text'], 'json', '`json`: one object per line; `text`: lines for people.'),
     }),
   },
   { additionalProperties: false, title: 'Postern configuration', description: 'Configuration of one Postern sidecar.' },
