@@ -100,7 +100,7 @@ describe('the new policy of docs/policy-author.md', () => {
     expect(contents).toMatchObject({
       sequence: 12,
       policy: { retired: ['policies/petty_cash/decision'] },
-      samples: [{ name: 'nobody pays in another name', expect: { effect: 'deny', policy: 'invoice_payment' } }],
+      samples: [{ name: 'an agent pays only in its own name', expect: { effect: 'deny', policy: 'invoice_payment' } }],
     });
   });
 
@@ -203,7 +203,7 @@ describe('the library as docs/policy-author.md lists it', () => {
       for (const rule of module.rules) given.add(String(rule.head.ref[0]?.value));
     }
     const shown = [...given].filter((name) => !name.startsWith('_')).sort();
-    expect([...firstColumn('Nothing of it is met by what is unknown.')].sort()).toEqual(shown);
+    expect([...firstColumn('An unknown value never meets a condition of the library.')].sort()).toEqual(shown);
   });
 
   it('takes the options that the lint knows', () => {
