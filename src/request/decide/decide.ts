@@ -132,31 +132,33 @@ function list<T>(value: JsonValue | undefined, what: string, read: (item: JsonVa
 function name(value: JsonValue, what: string): string {
   return typeof value === 'string' && value !== '' && value.length <= 512
     ? value
-    : invalid(`${what} holds what is no name`);
+    : invalid(`${what} contains a value that is not a name`);
 }
 
 /** Space-separated on the wire and quoted there: RFC 9470 section 3, RFC 6749 appendix A's character set. */
 function acrValue(value: JsonValue): string {
   return typeof value === 'string' && /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/.test(value)
     ? value
-    : invalid('step_up.acr_values holds what is none');
+    : invalid('step_up.acr_values contains an invalid value');
 }
 
 function seconds(value: JsonValue, what: string): number {
   return typeof value === 'number' && value >= 0 && value <= ttlSMax
     ? value
-    : invalid(`${what} is no number of seconds`);
+    : invalid(`${what} is not a number of seconds`);
 }
 
 /** RFC 9470 section 3: a non-negative integer. */
 function wholeSeconds(value: JsonValue, what: string): number {
-  return Number.isInteger(value) ? seconds(value, what) : invalid(`${what} is no whole number of seconds`);
+  return Number.isInteger(value) ? seconds(value, what) : invalid(`${what} is not a whole number of seconds`);
 }
 
 function reason(value: JsonValue): Reason {
   const document = object(value, 'a reason');
   const otherwise = optional(document, 'otherwise', (said) =>
-    said === 'deny' || said === 'step_up' || said === 'constrain' ? said : invalid('otherwise is none of the effects'),
+    said === 'deny' || said === 'step_up' || said === 'constrain'
+      ? said
+      : invalid('otherwise is not deny, step_up or constrain'),
   );
   const message = optional(document, 'message', (said) => words(said, 'message'));
   const remedy = optional(document, 'remedy', (said) => words(said, 'remedy'));
@@ -169,7 +171,7 @@ function reason(value: JsonValue): Reason {
 }
 
 function words(value: JsonValue, what: string): string {
-  return typeof value === 'string' ? value : invalid(`${what} is no string`);
+  return typeof value === 'string' ? value : invalid(`${what} is not a string`);
 }
 
 function obligation(value: JsonValue): Obligation {
