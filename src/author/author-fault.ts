@@ -1,4 +1,4 @@
-/** Why no bundle was built: every fault found, each a line for whoever wrote the policies. */
+/** Why no bundle was built: every fault found, each a line for the policy author. */
 export class AuthorFault extends Error {
   readonly faults: readonly string[];
 

@@ -69,7 +69,7 @@ export async function compileBundle(
   return packed(await compiled(sources, linted, compiler, temporaryDirectory), sources.samples, name);
 }
 
-/** What `opa build` makes of the sources that are served, in a copy that holds nothing else. */
+/** The bundle that `opa build` makes from a copy of the served sources alone. */
 async function compiled(
   sources: Sources,
   linted: Linted,
@@ -122,7 +122,7 @@ function rootsOf({ modules, data }: Sources): readonly string[] {
 /**
  * The compiled module, the data, the samples and the manifest; not the Rego, from which OPA has taken the entrypoints' rules, so that
  * it says less than the policies do. The revision is the hash of what is served: one revision is never two bundles, and
- * a change to tests alone is no other revision.
+ * a change to tests alone does not change the revision.
  */
 async function packed(
   files: ReadonlyMap<string, Buffer>,

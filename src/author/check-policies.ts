@@ -71,7 +71,7 @@ export async function uncompiled({ directory }: Sources, compiler: Compiler): Pr
     '.manifest',
     directory,
   ]);
-  // A single fault stands behind the count of faults, where neither people nor editors look for a place.
+  // A single fault follows the count of faults on one line, where people and editors do not look for a place.
   return code === 0 ? [] : lines((stderr === '' ? stdout : stderr).replace(/^\d+ errors? occurred:\s*/, ''));
 }
 
@@ -83,7 +83,7 @@ interface Coverage {
 async function covered(sources: Sources, compiler: Compiler): Promise<number> {
   const { directory } = sources;
   const ran = await run(compiler, [...testArguments, '--coverage', directory]);
-  // Tests that were skipped count as failed: nobody would notice them otherwise.
+  // Skipped tests count as failed: otherwise they would go unnoticed.
   if (ran.code !== 0) throw new AuthorFault(await testFaults(directory, ran, compiler));
   const { files } = JSON.parse(ran.stdout) as Coverage;
   const byName = new Map(Object.entries(files).map(([path, file]) => [relative(directory, path), file]));

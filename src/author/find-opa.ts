@@ -9,7 +9,7 @@ export const opaVersion = '1.22.2';
 const supported = /^1\.22\.\d+$/;
 
 const opaModule = 'github.com/open-policy-agent/opa';
-/** What go.sum files hold of that version: the hash of its whole source. */
+/** The hash of that version's whole source, as go.sum files contain it. */
 const opaModuleSum = 'h1:WzqReKk2VjcvBN/NQTlcIxKqFPKpzIdb6KYMHzPEbe0=';
 
 const askMs = 30_000;
@@ -65,7 +65,7 @@ async function checked(opa: Opa, env: Environment): Promise<Opa> {
   throw new AuthorFault([`${opa.path} has SHA-256 ${digest}; OPA_SHA256 asks for ${wanted}`]);
 }
 
-/** Directories that are relative would run whatever stands where one happens to be. */
+/** A relative directory would run a program from the current directory. */
 async function* onPath(name: string, env: Environment): AsyncGenerator<string> {
   for (const directory of (env['PATH'] ?? '').split(delimiter)) {
     if (!isAbsolute(directory)) continue;
@@ -131,7 +131,7 @@ async function installed({ env, toolsDirectory, say }: OpaSearch): Promise<Opa> 
   const bin = resolve(toolsDirectory, 'bin');
   await mkdir(bin, { recursive: true });
   const goEnv = goEnvironment(env, resolve(toolsDirectory));
-  // Into a directory of its own, then moved: whoever looks at the same time sees a whole OPA or none.
+  // Into a directory of its own, then moved: a process that looks at the same time sees a whole OPA or none.
   const building = await mkdtemp(join(bin, '.opa-'));
   try {
     await requireModule(go, goEnv, building);

@@ -7,8 +7,8 @@ import { pack } from 'tar-stream';
  * order given.
  *
  * Stored, not deflated: what a deflate makes of the same bytes depends on the zlib and on the processor, and then the
- * bundle in the repository could not be told from one that somebody changed. A bundle is a few hundred kilobytes, and
- * whoever sends it compresses it on the way.
+ * bundle in the repository could not be told from one that was changed. A bundle is a few hundred kilobytes, and
+ * servers compress it on the way.
  *
  * @see RFC 1951 section 3.2.4, RFC 1952 section 2.3
  */

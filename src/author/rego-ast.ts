@@ -112,7 +112,7 @@ export function* branches(rule: Rule): Generator<Rule> {
   for (let branch: Rule | undefined = rule; branch !== undefined; branch = branch.else) yield branch;
 }
 
-/** `input.device.age_s` as `["input", "device", "age_s"]`; a variable inside stands as undefined. */
+/** `input.device.age_s` as `["input", "device", "age_s"]`; a variable inside becomes undefined. */
 export function pathOf(term: Term): readonly (string | undefined)[] | undefined {
   if (term.type === 'var') return [String(term.value)];
   if (term.type !== 'ref' || !Array.isArray(term.value)) return undefined;

@@ -6,12 +6,12 @@ import { samplesFile } from '../bundle/reading/read-samples.ts';
 import { BundleRefused } from '../domain/errors.ts';
 import { AuthorFault } from './author-fault.ts';
 
-/** What a directory of policies holds, by path below it, e.g. `policies/deploy/policy.rego`. */
+/** The files of a policy directory, by path below it, e.g. `policies/deploy/policy.rego`. */
 export interface Sources {
   readonly directory: string;
   /** Rego that goes into the bundle. */
   readonly modules: readonly string[];
-  /** `data.json`, `data.yaml`: each stands at the path of its directory, as in any OPA bundle. */
+  /** `data.json`, `data.yaml`: each is loaded at the path of its directory, as in any OPA bundle. */
   readonly data: readonly string[];
   /** Rego that does not go into it: tests. */
   readonly tests: readonly string[];
@@ -21,7 +21,7 @@ export interface Sources {
   readonly samples: string | undefined;
 }
 
-/** What stands there is for tests alone. */
+/** Files in it are for tests alone. */
 const testingDirectory = 'testing';
 
 /** @throws AuthorFault if there is nothing to build, or something in it that no bundle takes */
@@ -37,7 +37,7 @@ export async function readSources(directory: string): Promise<Sources> {
       stray.map((name) => `${join(directory, name)}: data of a bundle must be named data.json or data.yaml`),
     );
   }
-  // OPA is told by its name alone that it is no data for tests.
+  // OPA tells only by its name that this file is not data for tests.
   const astray = files.filter((name) => isSamples(name) && name !== samplesFile);
   if (astray.length > 0)
     throw new AuthorFault(

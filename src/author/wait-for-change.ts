@@ -7,14 +7,14 @@ const idleMs = 100;
 /** A save is over when two looks this far apart see the same: editors and `git checkout` write in several steps. */
 const settleMs = 30;
 
-/** What policies are built from, without the files that editors leave beside it, nor a bundle that is written there. */
+/** The source files of policies, without editors' temporary files and without a bundle that is written there. */
 const policyFile = /^(?!\.).*\.(?:rego|json|ya?ml)$|^\.manifest$/;
 
 /**
- * What tells one state of a directory from another, without reading its files: names, inodes, sizes and times of all
- * the policies and data below it.
+ * Identifies the state of a directory without reading its files: names, inodes, sizes and times of all the policies and
+ * data below it.
  *
- * Looked at, not notified of: notifications miss files that were replaced by a rename, and do not come at all from
+ * Polled, without notifications: these miss files that were replaced by a rename, and do not come at all from
  * network file systems and from most mounts of virtual machines.
  */
 export async function fingerprintOf(directory: string): Promise<string> {

@@ -6,7 +6,7 @@ import { osErrorCode } from '../system/os-error.ts';
 /** A command was called in a way that it does not understand: exit code 2, and a hint at its help. */
 export class UsageFault extends Error {}
 
-/** What the command was asked for cannot be had, for a reason outside of it: exit code 1, without a stack. */
+/** The command failed for a reason outside of it: exit code 1, without a stack. */
 export class CommandFailed extends Error {}
 
 type Options = NonNullable<ParseArgsConfig['options']>;

@@ -39,7 +39,7 @@ export async function dev(args: readonly string[], effects: CliEffects, until: A
     const begunMs = effects.clock.monotonicMs();
     const built = await rebuilt(rebuilder, allowed, effects);
     if (until.aborted) break;
-    // What was saved while it was built may be in one step's answer and not in another's: all of it is done again.
+    // A save during the build may have reached some steps only: the build starts again.
     const now = await fingerprintOf(directory);
     if (now !== fingerprint) {
       fingerprint = now;
@@ -85,12 +85,12 @@ async function rebuilt(
   }
 }
 
-/** Told once the bundle is out, since nobody has to wait for it. */
+/** Reported after the bundle was written, so that the bundle does not wait for it. */
 async function unformatted(rebuilder: Rebuilder): Promise<readonly string[]> {
   try {
     return await rebuilder.unformatted();
   } catch (cause) {
-    // Saved again meanwhile, to something that is no policy: the build that is due now says so.
+    // Saved again meanwhile, with a text that is not a policy: the next build reports it.
     if (cause instanceof AuthorFault || isFromDisk(cause)) return [];
     throw cause;
   }

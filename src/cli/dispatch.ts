@@ -57,6 +57,6 @@ export async function dispatch(
 function told(cause: unknown): string {
   if (cause instanceof CommandFailed) return cause.message;
   const error = asSidecarError(cause);
-  // What we did not name is our own bug, and whoever runs a command is its operator: they get to see where it is.
+  // An error without a code is a bug of ours; a command's user is its operator and may see where it is.
   return error.code === 'internal' && isNativeError(cause) ? (cause.stack ?? cause.message) : error.message;
 }

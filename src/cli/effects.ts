@@ -16,5 +16,5 @@ export interface CliEffects {
   readonly threadCpuMs: () => number;
 }
 
-/** What a command ends with; the process's exit code. */
+/** The exit codes of commands. */
 export const exitCodes = { ok: 0, failure: 1, usage: 2 } as const;

@@ -8,7 +8,7 @@ export interface Explained {
   /** Where what followed the policy closed the decision: what the policy had said. */
   readonly policySaid?: Decision;
   readonly entrypoint: string;
-  /** What the policy read, both halves; undefined where it came to no input. */
+  /** The policy's input, both halves; undefined if there was none. */
   readonly input: JsonObject | undefined;
   /** Said before everything else, e.g. how a replay compares with what was recorded. */
   readonly notes: readonly string[];

@@ -143,7 +143,7 @@ function knownIn(value: JsonValue, path: string): JsonObject {
     if (told !== undefined) known[name] = told;
   }
   const strange = Object.keys(from).filter((name) => !Object.hasOwn(known, name));
-  // By itself it holds nothing else, and a name that is mistyped would be known of nobody.
+  // A plain file of facts has only these members; a mistyped name would otherwise be ignored.
   if (from === value && !Object.hasOwn(from, 'subject') && strange.length > 0) {
     throw new CommandFailed(
       `${path}: ${strange.map((name) => JSON.stringify(name)).join(', ')} is not one of ${knownMembers.join(', ')}`,
@@ -243,7 +243,7 @@ interface RecordedEvent {
   readonly isMasked: boolean;
   /** Whether it holds an error: whatever the policy said, nothing was decided. */
   readonly isUndecided: boolean;
-  /** What was recorded, for an event that cannot be replayed, or where the policy had not the last word. */
+  /** The recorded outcome, for an event that cannot be replayed or that a later step turned into a deny. */
   readonly undecided: Decision;
 }
 
@@ -254,7 +254,7 @@ function eventIn(bytes: Uint8Array, id: string | undefined, path: string): Recor
   const whole = file.includes(0x0a) ? file.subarray(0, file.lastIndexOf(0x0a)) : file;
   let end = whole.length;
   while (end > 0) {
-    // An id may also stand in what a caller sent, so a line that holds it is a candidate and no more.
+    // A caller may also have sent the id, so a line that contains it is only a candidate.
     const found = id === undefined ? end - 1 : whole.lastIndexOf(JSON.stringify(id), end - 1);
     if (found < 0) break;
     const start = whole.lastIndexOf(0x0a, found) + 1;
@@ -365,7 +365,7 @@ function attempt(
   }
 }
 
-/** Nobody outside hears of a look at a policy: what was once answered is in the record, or it is out of reach. */
+/** An explanation never calls a server: replies come from the record, or the call fails. */
 function missedNotes({ missed = [] }: Draws): readonly string[] {
   return [...new Set(missed)].map(
     (question) => `servers are not called here, and the record has no reply for: ${question}`,

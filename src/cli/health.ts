@@ -44,7 +44,7 @@ function whereToAsk({ probes, control }: Config): RequestOptions | undefined {
   return control.socket === null ? undefined : { socketPath: control.socket.path };
 }
 
-/** What is bound to every address is reached through loopback. */
+/** A listener that is bound to every address is reached through loopback. */
 function reachable(host: string): string {
   return host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
 }

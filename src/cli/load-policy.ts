@@ -13,7 +13,7 @@ export async function loadPolicy(file: string, effects: PolicyEffects): Promise<
     budgetMs: 60_000,
     memoryPages: 4_096,
     resultBytes: resultBytesMax,
-    // Nobody outside is asked here, whatever it calls.
+    // Servers are never called here.
     outside: outboundBuiltins,
   });
 }

@@ -12,7 +12,7 @@ export async function readFileFor(path: string, effects: CliEffects): Promise<Ui
   }
 }
 
-/** What Node says of a failed call, without the path once more. */
+/** Node's message of a failed call, without repeating the path. */
 export function reasonOf(cause: unknown): string {
   return osErrorCode(cause) ?? (isNativeError(cause) ? cause.message : String(cause));
 }

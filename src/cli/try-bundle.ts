@@ -30,15 +30,15 @@ export function allowedBuiltins(names: readonly string[] = []): readonly Outboun
   return outboundBuiltins.filter((name) => names.includes(name));
 }
 
-/** What a sidecar asks unless it is configured otherwise, and what samples are for that name no entrypoint. */
+/** The default entrypoint of a sidecar, and of samples that name none. */
 const usualEntrypoint = 'authz/decision';
 const unsigned: SigningRule = { required: false, keys: [], scope: undefined };
 
 /**
- * Opens the bundle and asks its samples as the sidecar would, and every decision with an input that holds nothing: nobody
- * who is unknown may do anything anywhere, whatever else a policy says.
+ * Opens the bundle, evaluates its samples as the sidecar would, and evaluates every decision with an empty input: an
+ * unknown caller must never get a permit, whatever a policy says.
  *
- * @param outside builtins that the sidecar will allow; nobody is asked here
+ * @param outside builtins that the sidecar will allow; servers are not called here
  * @throws AuthorFault
  */
 export async function tryBundle(
@@ -76,7 +76,7 @@ function answerOf(policy: PolicyModule, entrypoint: string, { clock }: CliEffect
   try {
     return policy.evaluate(entrypoint, '{}', { now: clock.now(), seed: 'trial' });
   } catch (cause) {
-    // Closed, because nobody outside is asked here.
+    // A deny, because servers are not called here.
     if (asSidecarError(cause).code === 'outside_unavailable') return undefined;
     throw cause;
   }

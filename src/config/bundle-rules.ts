@@ -9,7 +9,7 @@ type AccessDraft = Pick<
   'url' | 'bearer_file' | 'ca_file' | 'certificate_file' | 'key_file'
 >;
 
-/** What no single member of `bundle` shows. */
+/** Rules about several members of `bundle`. */
 export function bundleRules({ bundle }: ConfigDraft): Fault[] {
   if (bundle === undefined) return [];
   const origins = originsOf(bundle);

@@ -9,7 +9,7 @@ import type { Config } from './schema.ts';
 import { configShape } from './shape.ts';
 import { readYaml } from './yaml.ts';
 
-/** What the configuration takes from where the sidecar runs. */
+/** Values that the configuration takes from its surroundings. */
 export interface Surroundings {
   /** Stands in for `sidecar.id`. */
   readonly hostname: string;
@@ -34,7 +34,7 @@ export function parseConfig(
   if (file === null) faults.push({ at: '', text: 'the file is empty' });
   const { tree, setBy } = override(file ?? {}, env, faults);
   let config: unknown;
-  // A text that is no YAML says nothing of its members: that each of them is missing would only hide what is wrong.
+  // Text that is not YAML has no members: reporting each of them as missing would only hide the real fault.
   if (!unreadable && file !== null) {
     config = read(configShape, withDerived(tree, surroundings), '', faults);
     // The draft is what `read` gives for this very shape; members with a fault are the ones left out.
@@ -44,7 +44,7 @@ export function parseConfig(
   return config as Config;
 }
 
-/** Puts in what is no constant: see `derived`. */
+/** Fills in defaults that depend on other settings (see `derived`). */
 function withDerived(tree: unknown, { hostname }: Surroundings): unknown {
   if (!isObject(tree)) return tree;
   const { sidecar = {}, bundle }: Top = tree;

@@ -9,8 +9,8 @@ const prefix = 'POSTERN_';
 export const configFileVariable = 'POSTERN_CONFIG';
 
 /**
- * What the kubelet sets in every container for a Service called `postern` or `postern-…`: not ours, and no reason to refuse
- * to start (Kubernetes documentation, "Service", "Environment variables"). Names of ours never end so.
+ * Variables that the kubelet sets in every container for a Service called `postern` or `postern-…`: they are not ours and
+ * must not prevent a start (Kubernetes documentation, "Service", "Environment variables"). Our names never end so.
  */
 const serviceLink = /_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$/;
 
@@ -69,8 +69,8 @@ function valueFrom(text: string, shape: Shape, at: string, faults: Fault[]): unk
 }
 
 /**
- * A copy of the tree with one value set. What the file has on the way there makes room only where it is absent, or a null
- * that switches off what is set here; anything else that is no object stays, and is a fault of its own.
+ * A copy of the tree with one value set. On the way there, an absent value or a null that switches a section off becomes
+ * an object; any other value that is not an object stays, and is a fault of its own.
  */
 function withValue(tree: unknown, whole: Shape, [name = '', ...rest]: readonly string[], value: unknown): unknown {
   const { shape, nullable } = withoutNull(whole);

@@ -21,7 +21,7 @@ function slips(a: string, b: string): number {
 
 /** @returns the candidate that was most likely meant; undefined where none is near */
 export function nearest(name: string, candidates: Iterable<string>): string | undefined {
-  // Nobody mistypes a name of this length: an attempt to make the comparison costly ends here.
+  // A name of this length is not a typo: an attempt to make the comparison costly ends here.
   if (name.length > 128) return undefined;
   let best: string | undefined;
   let bestSlips = Math.max(2, Math.floor(name.length / 3)) + 1;

@@ -8,7 +8,7 @@ import type { Address } from './schema.ts';
 /** Bodies that are being read or decided, or were answered to policies, are all in memory at once: limits multiply to that. */
 const bodiesBytesMax = 2 * 1024 ** 3;
 
-/** What no single member shows: how members stand to each other, and which of them would open the gate. */
+/** Rules about several members: how they fit together, and which of them would permit too much. */
 export function rules(config: ConfigDraft, directory: string): Fault[] {
   return [
     ...listeners(config),

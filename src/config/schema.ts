@@ -1,6 +1,6 @@
 import Type, { type Static, type TSchema } from 'typebox';
 
-/** Where a listener stands. `host` is an IP address; port 0 takes any free one. */
+/** The address of a listener. `host` is an IP address; port 0 takes any free port. */
 export interface Address {
   readonly host: string;
   readonly port: number;
@@ -19,7 +19,7 @@ const address = (options: { readonly description: string; readonly default?: str
 const fileMode = (options: { readonly description: string; readonly default: string }) =>
   Type.Unsafe<number>(Type.String({ format: fileModeFormat, pattern: '^0[0-7]{3}$', ...options }));
 
-/** An object of the file: every key named, each other one a fault; left out, it stands for its defaults. */
+/** An object of the file: an unknown key is a fault; left out, the object has its defaults. */
 const section = <P extends Record<string, TSchema>>(description: string, properties: P) =>
   Type.Object(properties, { additionalProperties: false, description, default: {} });
 
@@ -39,12 +39,12 @@ const list = <T extends TSchema>(items: T, maxItems: number, description: string
 const oneOf = <const V extends readonly string[]>(values: V, standard: V[number], description: string) =>
   Type.Unsafe<V[number]>(Type.String({ enum: [...values], default: standard, description }));
 
-/** As `oneOf`, where there is no choice that is right for most. */
+/** As `oneOf`, without a default. */
 const choice = <const V extends readonly string[]>(values: V, description: string) =>
   Type.Unsafe<V[number]>(Type.String({ enum: [...values], description }));
 
 // Patterns that messages and documentation have words for: see `expectation`.
-/** A path ends for the system where a zero character stands in it. */
+/** For the system a path ends at a zero character. */
 export const unterminated = '^[^\\u0000]+$';
 export const visible = '^[\\u0021-\\u007e]+$';
 export const uncontrolled = '^[^\\u0000-\\u001f\\u007f]*$';
@@ -174,7 +174,7 @@ const bundleAge = {
   ),
 };
 
-/** What a member left out is taken from, where that is no constant. */
+/** The sources of defaults that are not constants. */
 export const derived = {
   'sidecar.id': 'the host name',
   'bundle.name': 'the last part of the path, without `.tar.gz`',

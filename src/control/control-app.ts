@@ -39,8 +39,8 @@ export interface ControlParts {
 
 const pageMax = 1_000;
 /**
- * The control listener's routes. Whoever reaches it without a token gets health and metrics, and nothing else; whoever
- * has one may write what the sidecar knows, so agents must have neither its token nor its socket.
+ * The control listener's routes. Without a token only health and metrics are answered. A token allows writing what the
+ * sidecar knows, so agents must have neither its token nor its socket.
  */
 export function controlApp(parts: ControlParts): Express {
   const app = express();
@@ -77,7 +77,7 @@ export function controlApp(parts: ControlParts): Express {
     const error = fromExpress(cause) ?? asSidecarError(cause);
     if (error.code === 'internal') parts.log.error('a control request failed', { cause });
     parts.rejected(error.code);
-    // What of the body is unread stays so: the connection ends with the answer.
+    // The rest of the body is not read: the connection ends with the answer.
     if (!request.complete) response.set('connection', 'close');
     if (!response.headersSent) sendProblem(response, error);
     else response.destroy();
@@ -101,8 +101,8 @@ function route(app: Express, path: string, handles: Partial<Record<Method, Handl
 }
 
 /**
- * What no honest client sends. A browser is none: a page that was made to resolve to this address (DNS rebinding) still
- * names its own host, and a cross-site request its origin. Unix sockets are out of a browser's reach, and a client may
+ * Refuses requests of browsers. A page whose name was made to resolve to this address (DNS rebinding) still names its
+ * own host, and a cross-site request its origin. Unix sockets are out of a browser's reach, and a client may
  * name any host there.
  */
 function wellFramed({ headersCountMax }: ControlParts) {

@@ -7,7 +7,7 @@ import { type AboutKind, type AttributeReport, aboutKinds, ownSources, type Sign
 import { type EpochMs, parseRfc3339, rfc3339Of } from '../domain/time.ts';
 import { printable } from '../text/printable.ts';
 
-/** What control requests and answers look like; one definition gives type, check and JSON Schema. Unknown members are refused. */
+/** The shapes of control requests and answers; one definition gives type, check and JSON Schema. Unknown members are refused. */
 const closed = { additionalProperties: false } as const;
 const text = Type.String();
 
@@ -118,7 +118,7 @@ export function readSignals(body: JsonValue): readonly Signal[] {
   return many.map((one, index) => readSignal(one, `[${index}].`));
 }
 
-/** What each of the signals in a body is about, as far as it can be told of one that is malformed: for the counter. */
+/** The kind of each signal in a body, as far as a malformed one shows it: for the counter. */
 export function kindsIn(body: JsonValue): readonly (AboutKind | 'other')[] {
   const reports = Array.isArray(body) ? (body as readonly JsonValue[]) : [body];
   return reports.map((report) => {

@@ -1,9 +1,9 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 
 export interface ProbesOptions {
-  /** What keeps the sidecar from being ready, in words for an operator; empty: it is. */
+  /** Why the sidecar is not ready, in words for an operator; empty: it is ready. */
   readonly notReady: () => readonly string[];
-  /** What does not keep it from deciding, but wants an operator's eye. */
+  /** Conditions that an operator should look at although the sidecar decides. */
   readonly degraded: () => readonly string[];
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
 }
@@ -12,7 +12,7 @@ const paths = ['/health/live', '/health/ready', '/metrics'];
 /** Each scrape costs the event loop some milliseconds and holds its text until it is read: a slow reader gets no more. */
 const scrapesMax = 8;
 
-/** What may be asked without a token, by a kubelet and by Prometheus: health and metrics. */
+/** The routes without a token, for a kubelet and for Prometheus: health and metrics. */
 export class Probes {
   readonly #options: ProbesOptions;
   #scrapes = 0;

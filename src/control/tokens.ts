@@ -68,7 +68,7 @@ export class Tokens {
     for (const { name, digest } of this.#held) {
       if (timingSafeEqual(digest ?? never, sent) && digest !== undefined) principals.push(name);
     }
-    // A token that two hold is nobody's: which of them would have approved?
+    // A token with two holders is refused: it would not say which of them approved.
     return principals.length === 1 ? principals[0] : undefined;
   }
 
@@ -90,7 +90,7 @@ export class Tokens {
   }
 }
 
-/** No token's digest: nobody knows text that hashes to it. */
+/** The digest of no token: a text that hashes to it is not known. */
 const never = Buffer.alloc(32);
 
 async function fingerprintOf(file: string): Promise<string> {

@@ -2,18 +2,18 @@ import type { BundleRevision } from './bundle.ts';
 import type { OutboundReply } from './outbound.ts';
 import type { EpochMs } from './time.ts';
 
-/** What an evaluation came to: the result's text (none: undefined), or the code of why it came to nothing. */
+/** The outcome of an evaluation: the result's text (undefined: no result), or the code of its failure. */
 export type Outcome = { readonly text: string | undefined } | { readonly code: string };
 
-/** A decision that was answered already, for whoever compares. */
+/** A decision that was already answered, for comparison with another bundle. */
 export interface AnsweredDecision {
   readonly decisionId: string;
   readonly entrypoint: string;
   readonly input: string;
   readonly now: EpochMs;
-  /** What chance followed from; the same again gives the same again. */
+  /** The seed of random values; the same seed gives the same values. */
   readonly seed: string;
-  /** What was asked outside for it and came back; absent: nothing was asked. */
+  /** Replies of servers; absent: no server was called. */
   readonly replies?: ReadonlyMap<string, OutboundReply>;
   readonly revision: BundleRevision;
   readonly outcome: Outcome;

@@ -5,7 +5,7 @@ export function bundleRevision(text: string): BundleRevision {
   return text as BundleRevision;
 }
 
-/** What a bundle says of its own policies in `.manifest` `metadata.postern`; it bounds every label made from policy text. */
+/** A bundle's description of its own policies in `.manifest` `metadata.postern`; it bounds every label made from policy text. */
 export interface PolicyCatalogue {
   /** Policy name to its requirement ids, e.g. `database_access` → `["workload_approved", …]`. */
   readonly policies: ReadonlyMap<string, readonly string[]>;

@@ -11,7 +11,7 @@ export interface Reason {
   readonly otherwise?: Exclude<Effect, 'allow'>;
   /** For the auditor; it may hold values. */
   readonly message?: string;
-  /** What the caller can do about it. */
+  /** How the caller can meet it. */
   readonly remedy?: string;
 }
 
@@ -47,7 +47,7 @@ export type Decision =
       readonly error: SidecarError;
       readonly revision: BundleRevision | undefined;
     }
-  /** An entrypoint that is no decision, asked through OPA's API: its result goes back as it is and permits nothing. */
+  /** A query: an entrypoint that is not a decision, through OPA's API. Its result is returned unchanged and permits nothing. */
   | { readonly kind: 'queried'; readonly revision: BundleRevision; readonly resultText: string | undefined };
 
 declare const settled: unique symbol;
@@ -68,7 +68,7 @@ export function undecided(error: SidecarError, revision: BundleRevision | undefi
   return decision as SettledDecision;
 }
 
-/** What one evaluation gave, before anybody trusts it. */
+/** The unchecked result of one evaluation. */
 export interface PolicyResult {
   readonly revision: BundleRevision;
   /** The entrypoint's value as JSON text; absent: undefined. */

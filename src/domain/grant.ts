@@ -23,7 +23,7 @@ export interface Grant {
   readonly uses: number;
   /** The authenticated principal that approved it. */
   readonly approver?: string;
-  /** Whom that principal named as the approver, where it speaks for somebody. */
+  /** The approver that this principal named, if it approves for another person. */
   readonly approverNamed?: string;
   readonly approvedAt?: EpochMs;
   /** Set at approval. */
@@ -32,7 +32,7 @@ export interface Grant {
   readonly revokedBy?: string;
 }
 
-/** What somebody asks for; nothing of it holds before it is approved. */
+/** A requested grant; it is not valid before it is approved. */
 export interface GrantRequest {
   readonly subject: string;
   readonly actions: readonly string[];
@@ -46,7 +46,7 @@ export interface GrantRequest {
   readonly requestedBy: string;
 }
 
-/** Where a grant stands at one moment: `lapsed` was never approved in time, `scheduled` has not begun. */
+/** The state of a grant at one moment: `lapsed` was never approved in time, `scheduled` has not begun. */
 export const grantStandings = ['requested', 'lapsed', 'scheduled', 'active', 'spent', 'expired', 'revoked'] as const;
 export type GrantStanding = (typeof grantStandings)[number];
 
@@ -55,7 +55,7 @@ export interface StandingGrant {
   readonly standing: GrantStanding;
 }
 
-/** What is tried, as grants are held against it. */
+/** The attempted action, as grants are matched with it. */
 export interface Attempt {
   readonly subject: string;
   readonly action: string;

@@ -7,7 +7,7 @@ export function isJsonObject(value: JsonValue | undefined): value is JsonObject 
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** An object's own member; `toString` and the like are absent unless somebody really sent them. */
+/** An object's own member; `toString` and the like are absent unless they were really sent. */
 export function member(object: JsonObject, name: string): JsonValue | undefined {
   return Object.hasOwn(object, name) ? object[name] : undefined;
 }

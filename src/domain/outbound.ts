@@ -1,8 +1,8 @@
-/** The builtins with which a policy asks somebody outside of the sidecar: never unless configuration says so. */
+/** The builtins with which a policy calls servers: only if the configuration allows it. */
 export const outboundBuiltins = ['http.send', 'net.lookup_ip_addr'] as const;
 export type OutboundBuiltin = (typeof outboundBuiltins)[number];
 
-/** What a policy asks of somebody outside, checked and plain. */
+/** A policy's call of a server, checked, as plain data. */
 export type OutboundRequest =
   | {
       readonly kind: 'http';
@@ -11,7 +11,7 @@ export type OutboundRequest =
       readonly headers: Readonly<Record<string, string>>;
       readonly body: Uint8Array;
       readonly followsRedirects: boolean;
-      /** What the policy itself wants to wait; undefined: what configuration says. */
+      /** The policy's own timeout; undefined: the configured one. */
       readonly timeoutMs: number | undefined;
       readonly tls: TlsWishes;
     }
@@ -28,7 +28,7 @@ export interface TlsWishes {
   readonly serverName?: string;
 }
 
-/** What came of a question; plain data, which goes from one thread to another. */
+/** The result of a call; plain data that can be sent to another thread. */
 export type OutboundReply =
   | {
       readonly kind: 'response';
@@ -39,10 +39,10 @@ export type OutboundReply =
       readonly body: Uint8Array;
     }
   | { readonly kind: 'addresses'; readonly addresses: readonly string[] }
-  /** `network`: nobody answered as one should; `refused`: it is not to be asked; `not_found`: there is no such name. */
+  /** `network`: no valid answer; `refused`: not allowed by the configuration; `not_found`: the name does not exist. */
   | { readonly kind: 'failed'; readonly why: 'network' | 'refused' | 'not_found'; readonly message: string };
 
-/** Whoever can ask: bounded in all that it does. */
+/** Makes calls for policies, within limits. */
 export interface Outbound {
   /**
    * For one decision, and its deadline starts.
@@ -52,7 +52,7 @@ export interface Outbound {
   begin(): Conversation;
 }
 
-/** What one decision asks, one question after the other. */
+/** The calls of one decision, one after the other. */
 export interface Conversation {
   /** @throws Undecided `outside_unavailable` past the decision's deadline, `policy_budget_spent` past its count */
   ask(question: OutboundRequest): Promise<OutboundReply>;

@@ -4,7 +4,7 @@ import type { JsonValue } from './json-value.ts';
 import type { AboutKind, AttributeReport, Signal } from './signal.ts';
 import type { EpochMs } from './time.ts';
 
-/** What the sidecar knows of signals, read from memory: never a disk or a network on a request's way. */
+/** Known signals, read from memory: a request never waits for a disk or a network here. */
 export interface SignalReader {
   /** The same list object until a newer report replaces it, so that what is derived from it can be kept beside it. */
   held(kind: AboutKind, id: string): readonly AttributeReport[] | undefined;
@@ -78,7 +78,7 @@ export interface AttestationReader {
  */
 export type EventRule = (eventText: string, now: EpochMs, seed: string) => string | undefined;
 
-/** What a bundle says of events before they are kept: OPA's `data.system.log`. */
+/** A bundle's rules on events before they are recorded: OPA's `data.system.log`. */
 export interface DecisionLogRules {
   /** The parts of an event that are not for the record. */
   readonly mask: EventRule | undefined;
@@ -86,7 +86,7 @@ export interface DecisionLogRules {
   readonly drop: EventRule | undefined;
 }
 
-/** What became of an event under these rules. */
+/** The result of these rules for an event. */
 export type MaskOrDropStep = 'masked' | 'dropped' | 'mask_failed' | 'drop_failed';
 
 /** The operational log. `fields` go under their own keys, never into the message. */

@@ -43,7 +43,7 @@ export interface AuthzRequest {
   readonly asked: Asked;
   /** The caller's half of the policy's input: comma-joined JSON members, none of them a name of the known half. */
   readonly askedText: string;
-  /** What a relay may claim for another: `subject.properties.device_id`. */
+  /** The device that a relay may claim for its subject: `subject.properties.device_id`. */
   readonly claimedDevice?: string;
   /** Digests of artifacts that the request names, e.g. `sha256:…`; bounded. */
   readonly digests: readonly string[];
@@ -71,6 +71,6 @@ export interface Caller {
   readonly ageS: number;
   /** May speak for other subjects and their devices: configuration names it so. */
   readonly relay: boolean;
-  /** The device it stands on, from configuration or a verified claim. */
+  /** The device it runs on, from configuration or a verified claim. */
   readonly deviceId: string | undefined;
 }

@@ -4,10 +4,10 @@ import type { EpochMs } from './time.ts';
 export const aboutKinds = ['device', 'subject', 'session', 'workload'] as const;
 export type AboutKind = (typeof aboutKinds)[number];
 
-/** Sources that are the sidecar itself: what it reads of its machine, and what it lost. Nobody else reports as one. */
+/** Sources reserved for the sidecar: its readings of the machine, and its lost records. Other reporters cannot use them. */
 export const ownSources: readonly string[] = ['host', 'store'];
 
-/** What one source says about one thing. Attribute names follow CAEP where CAEP has one. */
+/** One source's report about one thing. Attribute names follow CAEP where CAEP has one. */
 export interface Signal {
   readonly about: { readonly kind: AboutKind; readonly id: string };
   readonly attributes: JsonObject;

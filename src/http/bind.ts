@@ -13,7 +13,7 @@ export function listenOn(server: Server, host: string, port: number): Promise<nu
 }
 
 /**
- * Listens on a Unix socket. A socket file that a crash left behind is replaced, but only if nobody listens on it, and
+ * Listens on a Unix socket. A socket file that a crash left behind is replaced, but only if no process listens on it, and
  * only if it is a socket. A directory that is not there is made, for the owner and its group.
  */
 export async function listenOnSocket(server: Server, path: string, mode: number): Promise<void> {
@@ -25,7 +25,7 @@ export async function listenOnSocket(server: Server, path: string, mode: number)
     server.once('error', (cause: NodeJS.ErrnoException) => reject(bindFault(path, cause)));
     server.listen({ path }, resolve);
   });
-  // Until here the socket has the umask's mode, which gives nobody else the right to write and so to connect.
+  // Until here the socket has the umask's mode, which gives no other user the right to write and so to connect.
   await chmod(path, mode);
 }
 

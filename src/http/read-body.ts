@@ -11,14 +11,14 @@ export class StrictRequest extends IncomingMessage {
   bodyFault: RequestRefused | undefined;
 }
 
-/** Tells whoever reads the body that it is broken. @returns whether it was being read; if not, the next reader is told */
+/** Tells the reader of the body that it is broken. @returns whether it was being read; if not, the next reader is told */
 export function breakBody(request: StrictRequest, fault: RequestRefused): boolean {
   if (request.emit(broken, fault)) return true;
   request.bodyFault = fault;
   return false;
 }
 
-/** Header fields that may stand once only, as the listener read them. */
+/** Header fields that may occur only once, as the listener read them. */
 export interface Framing {
   readonly contentLength: string | undefined;
   readonly contentEncoding: string | undefined;
@@ -78,7 +78,7 @@ function gather(request: IncomingMessage, bytesMax: number): Promise<Uint8Array>
     });
     request.on('end', () => resolve(gathered.length === bytes ? gathered : gathered.subarray(0, bytes)));
     request.on(broken, reject);
-    // Every request closes; an error that nobody waits for any more would still have to gather its stack.
+    // Every request closes; creating an error that is not awaited any more would still cost a stack trace.
     const cutShort = (): void => {
       if (!request.readableEnded) reject(new RequestRefused('body_cut_short', 400));
     };

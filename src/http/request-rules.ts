@@ -16,7 +16,7 @@ const lengths: ReadonlySet<number> = new Set([4, 6, 11, 12, 13, 14, 16]);
 
 /**
  * Reads header fields as they came, since Node's own merging drops or joins repeated ones. A field that counts once
- * and stands twice is refused: two readers could take two different ones.
+ * and occurs twice is refused: two readers could take two different ones.
  *
  * @param raw names and values in turn, as `IncomingMessage.rawHeaders` has them
  * @throws RequestRefused `header_invalid` 400, 431 past `countMax`

@@ -93,12 +93,12 @@ class Strictness {
     });
     server.on('connect', ({ socket, url }: IncomingMessage) => {
       this.#ending.add(socket);
-      // Node has let go of the connection, and nobody else hears of its end.
+      // Node has let go of the connection, and no other handler learns of its end.
       socket.on('error', () => socket.destroy());
       this.#whenAnswered(socket, () => this.#refuseRaw(socket, new RequestRefused('target_invalid', 400), url));
     });
     server.on('clientError', (cause: NodeJS.ErrnoException, socket: Socket) => this.#unreadable(cause, socket));
-    // Node drops header fields past this count in silence; ours are counted by whoever reads them, and refuses.
+    // Node drops header fields past this count in silence; ours are counted where they are read, and refused.
     server.maxHeadersCount = 0;
     server.maxRequestsPerSocket = limits.requestsPerSocket ?? 0;
     server.maxConnections = limits.connections;
@@ -111,8 +111,8 @@ class Strictness {
   }
 
   /**
-   * Bytes that are no HTTP request, or came too slowly. The connection ends, but first what was asked on it before is
-   * answered, and then this.
+   * Bytes that are not an HTTP request, or came too slowly. Earlier requests on the connection are answered first, then
+   * this one, and then the connection ends.
    */
   #unreadable(cause: NodeJS.ErrnoException, socket: Socket): void {
     if (this.#ending.has(socket)) return;
@@ -157,7 +157,7 @@ class Strictness {
 const versions = 'the request line must end in HTTP/1.0 or HTTP/1.1';
 
 /**
- * What Node's parser lets pass.
+ * Checks what Node's parser accepts but the RFC forbids.
  *
  * @see RFC 9112 sections 2.5 (versions), 3.2 (Host) and 6.1 (Transfer-Encoding)
  */

@@ -9,7 +9,7 @@ import type { Names } from './names.ts';
 type HttpQuestion = Extract<OutboundRequest, { kind: 'http' }>;
 
 export interface HttpRules {
-  /** Scheme, host and port, as URLs have them: whoever is not among them is never connected to. */
+  /** Scheme, host and port, as URLs have them: the sidecar never connects to another origin. */
   readonly origins: ReadonlySet<string>;
   readonly timeoutMs: number;
   readonly responseBytes: number;
@@ -17,13 +17,13 @@ export interface HttpRules {
 
 const redirectsMax = 10;
 const headerBytesMax = 16_384;
-/** What goes along to another origin: another host is another trust, and in any other header may stand a key. */
+/** Headers that a redirect sends to another origin: that host is not trusted, and other headers may contain a key. */
 const harmless: ReadonlySet<string> = new Set(['accept', 'accept-language', 'cache-control', 'user-agent']);
 
-/** How an answer was brought is no part of what it says. */
+/** Headers about the transport of a response, not its content. */
 const framing: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'transfer-encoding']);
 
-/** What is wrong with an exchange, in words for policy and record: no text that the server sent. */
+/** Why an exchange failed, in words for policy and record, without text from the server. */
 class ExchangeFailed extends Error {
   readonly why: 'network' | 'refused';
 

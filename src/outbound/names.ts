@@ -13,10 +13,10 @@ export type Looked =
   | { readonly kind: 'found'; readonly addresses: readonly LookupAddress[] }
   | { readonly kind: 'failed'; readonly why: 'network' | 'not_found'; readonly message: string };
 
-/** @throws with a `code`, `ENOTFOUND` where there is no such name */
+/** @throws with a `code`, `ENOTFOUND` if the name does not exist */
 export type Resolve = (name: string) => Promise<readonly LookupAddress[]>;
 
-/** What a name of somebody else's must not lead to: this machine, its neighbours on the link, a cloud's metadata. */
+/** Addresses that a name must not resolve to: this machine, its neighbours on the link, a cloud's metadata. */
 const near = new BlockList();
 for (const [network, bits] of [
   ['0.0.0.0', 8],
@@ -45,7 +45,7 @@ export class Names {
     this.#resolve = resolve;
   }
 
-  /** @throws the signal's reason; the lookup itself cannot be ended, and whoever asks for the name meanwhile shares it */
+  /** @throws the signal's reason; the lookup itself cannot be ended, and other decisions that need the name share it */
   async lookup(name: string, signal: AbortSignal): Promise<Looked> {
     signal.throwIfAborted();
     let looked = this.#underWay.get(name);
@@ -64,8 +64,8 @@ export class Names {
   }
 
   /**
-   * Where to connect to. An address that configuration names itself is meant, whatever it is; behind a name may stand
-   * what its owner likes.
+   * Where to connect to. An address that the configuration names is always allowed; a name may resolve to any address
+   * that its owner chooses.
    *
    * @param host as a URL has it
    */

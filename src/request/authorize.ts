@@ -22,7 +22,7 @@ export interface ServingBundle extends ActiveBundle {
   readonly policy: PolicyModule;
   /** Of the bundles of data beside it, as a record has them. */
   readonly dataBundlesText?: string;
-  /** What it lets be kept of events; absent: all of them, as they are. */
+  /** The bundle's mask and drop rules; absent: events are recorded unchanged. */
   readonly decisionLogRules?: DecisionLogRules | undefined;
 }
 
@@ -38,7 +38,7 @@ export interface Parts {
    * @throws Undecided `no_bundle`, `bundle_too_old`
    */
   readonly servingBundle: (now: EpochMs) => ServingBundle;
-  /** Whom policies may ask while they decide; absent: nobody. */
+  /** The servers that policies may call; absent: calls are not allowed. */
   readonly outbound?: Outbound;
   /** Of the bundle that serves or did last: for an event of a request that did not come as far as a bundle. */
   readonly decisionLogRules?: () => DecisionLogRules | undefined;
@@ -58,7 +58,7 @@ interface Trail {
   bundle?: ServingBundle;
   facts?: Facts;
   resultText?: string | undefined;
-  /** What the evaluation drew from clock, chance and other servers, however it ended. */
+  /** The time, random values and server replies that the evaluation used, however it ended. */
   draws?: Draws;
 }
 

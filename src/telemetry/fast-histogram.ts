@@ -30,7 +30,7 @@ export class HistogramTally extends Histogram {
     return made;
   }
 
-  /** What prom-client asks for when it writes the exposition; cumulative buckets, then sum and count. */
+  /** The values that prom-client writes to the exposition: cumulative buckets, then sum and count. */
   async getForPromString(): Promise<object> {
     const { name, help } = this as unknown as Described;
     const values = [...this.#rows].flatMap(([labelValue, row]) => {

@@ -34,7 +34,7 @@ export function lineSink(stream: Writable, bufferBytesMax = 1024 * 1024): LineSi
   const written = () => {
     waiting -= 1;
   };
-  // EPIPE and the like: whoever read the output is gone. The sidecar's work is not to be read.
+  // EPIPE and the like: the reader of the output is gone, and the sidecar works on without it.
   stream.on('error', close);
   stream.on('close', close);
   return {

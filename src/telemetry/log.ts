@@ -22,7 +22,7 @@ export interface OperationalLog extends Log {
   dropped(): number;
 }
 
-/** One event. Everything that anybody else named or wrote stands under `fields`, so no key of ours can be forged. */
+/** One event. Everything from elsewhere is under `fields`, so that it cannot forge a key of ours. */
 interface Line {
   readonly level: LogLevel;
   readonly message: string;
@@ -77,7 +77,7 @@ export function createLog(options: LogOptions): OperationalLog {
         const [droppedBefore, count] = [dropped, untold];
         emit('warn', 'log lines were dropped', { count });
         untold = dropped === droppedBefore ? 0 : count;
-        // Whether this line got through is no news of its own: what it counts is told again with the next one.
+        // A dropped line of this kind is not counted itself: the next one reports its count again.
         dropped = droppedBefore;
       }
       emit(level, message, fields === undefined ? undefined : readable(fields, level === 'error'));
@@ -118,7 +118,7 @@ function textLine({ time, level, message, fields }: Line): string {
   return `${time} ${level.padEnd(5)} ${escaped(message).slice(1, -1).replaceAll('\\"', '"')}${named.join('')}`;
 }
 
-/** Plain words stand without quotes; everything else as JSON, so that no value can pass for a further field. */
+/** Plain words are written without quotes, everything else as JSON, so that a value cannot pass for another field. */
 function bare(value: JsonValue): string {
   return typeof value === 'string' && /^[A-Za-z0-9_.:/@+-]+$/.test(value) ? value : escaped(value);
 }

@@ -8,7 +8,7 @@ const bounds = { depth: 6, members: 64, textUnits: 4096, lineUnits: 32_768, caus
 const secretName =
   /(^|_)(authorization|tokens?|cookies?|passwords?|passwd|passphrase|secrets?|api_?keys?|private_?keys?|bearer|assertion|dpop)$/;
 
-/** Secrets that are known by their looks, wherever they stand. */
+/** Secrets that are recognised by their form, in any text. */
 const secretTexts: readonly (readonly [looks: RegExp, replacement: string])[] = [
   [/-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|$)/g, '[redacted key]'],
   [/\beyJ[\w-]{8,}\.[\w-]{2,}(?:\.[\w-]*)?/g, '[redacted token]'],
@@ -29,7 +29,7 @@ interface Walk {
   /** Whether errors show where they come from. */
   readonly stacks: boolean;
   readonly above: Set<object>;
-  /** What the line may still hold: many short members are as long as one long text. */
+  /** Characters left for the line: many short members are as long as one long text. */
   unitsLeft: number;
 }
 
@@ -121,7 +121,7 @@ function loggableError(error: Error, causesLeft: number, walk: Walk): JsonObject
   };
 }
 
-/** What Node says of a failed system call, and the code that it and we give. */
+/** Node's members of a failed system call's error, and the code that Node's errors and ours have. */
 function systemMembers(error: object, walk: Walk): JsonObject {
   const members = ['code', 'syscall', 'path'].flatMap((member) => {
     const value: unknown = Reflect.get(error, member);

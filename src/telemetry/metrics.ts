@@ -119,7 +119,7 @@ export class Metrics {
     if (decision.kind === 'undecided') this.#undecided.add(decision.error.code);
     else if (decision.kind !== 'queried') {
       for (const { code } of decision.reasons) {
-        // Codes of ours stand in policies' reasons too: the library's and the router's.
+        // Policies' reasons contain codes of ours too: the library's and the router's.
         const named = requirements?.includes(code) === true || Object.hasOwn(publicMessages, code);
         this.#unmet.add(policy, named ? code : other);
       }

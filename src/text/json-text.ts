@@ -3,13 +3,13 @@ import { compareStrings } from './utf8-order.ts';
 /**
  * The members of an object in a text that `scanJson` has found sound, each value as it is written.
  *
- * @returns undefined if the text is no object
+ * @returns undefined if the text is not an object
  */
 export function membersOf(text: string): Map<string, string> | undefined {
   return new Reader(text).members();
 }
 
-/** The items of an array in a sound text, each as it is written; none if the text is no array. */
+/** The items of an array in a sound text, each as it is written; none if the text is not an array. */
 export function itemsOf(text: string): readonly string[] {
   return new Reader(text).items();
 }

@@ -8,7 +8,7 @@ const inexactPerhaps = /\d(?:[eE]|[\d.]{15})/;
  * JSON.parse, except that it changes no number: one that a double does not hold to the last digit is refused instead of
  * rounded (9007199254740993, 1e400).
  *
- * @throws SyntaxError for what is no JSON, RangeError for such a number
+ * @throws SyntaxError for text that is not JSON, RangeError for such a number
  */
 export function parseExact(text: string): JsonValue {
   return (inexactPerhaps.test(text) ? JSON.parse(text, exact) : JSON.parse(text)) as JsonValue;

@@ -20,7 +20,7 @@ export function parseJson(body: Uint8Array, limits: JsonLimits): JsonValue {
   }
 }
 
-/** The same for a document of which no number is read: whoever signed it may have put any into it. */
+/** The same for a signed document whose numbers are not read: it may contain any number. */
 export function parseJsonRounding(body: Uint8Array, limits: JsonLimits): JsonValue {
   return JSON.parse(soundText(body, limits)) as JsonValue;
 }

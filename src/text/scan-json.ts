@@ -11,7 +11,7 @@ export interface JsonLimits {
 const notedDepthOfRequests = 4;
 
 /**
- * Where the members of a JSON text stand. Member `i` has its name at `names[i]`, its value at
+ * The places of a JSON text's members. Member `i` has its name at `names[i]`, its value at
  * `[starts[i], ends[i])` and belongs to the object whose value starts at `parents[i]`.
  */
 export interface Scan {
@@ -22,7 +22,7 @@ export interface Scan {
   readonly parents: readonly number[];
   /** Where the document's value starts. */
   readonly root: number;
-  /** Whether line breaks or tabs stand between tokens; inside strings JSON forbids them. */
+  /** Whether line breaks or tabs occur between tokens; inside strings JSON forbids them. */
   readonly hasLineBreaks: boolean;
 }
 
@@ -64,7 +64,7 @@ class Scanner implements Scan {
   root = 0;
   hasLineBreaks = false;
   readonly #depthMax: number;
-  /** Nought inside arrays: nobody looks for a member there. */
+  /** Zero inside arrays: members are not looked up there. */
   #notedDepth: number;
   #at = 0;
   /** Whether the string just read holds an escape. */

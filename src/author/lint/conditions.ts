@@ -17,7 +17,7 @@ const equalities: ReadonlySet<string> = new Set(['equal', 'neq']);
 const assignments: ReadonlySet<string> = new Set(['assign', 'eq']);
 const measures: ReadonlySet<string> = new Set(['age', 'ages', 'score', 'scores', 'level', 'levels']);
 
-/** What a name in a rule was taken from: a local variable's source, or another rule's value. */
+/** The origin of a name in a rule: a local variable's source, or another rule's value. */
 type Origins = ReadonlyMap<string, Term>;
 
 /**
@@ -90,7 +90,7 @@ function isFromInput(term: Term, origins: Origins, depth = 0): boolean {
   return origin !== undefined && depth < 8 && isFromInput(origin, origins, depth + 1);
 }
 
-/** `level := input.trust.risk_level`: whoever compares `level` compares that. */
+/** `level := input.trust.risk_level`: a comparison of `level` compares that member. */
 function aliasOf(rule: Rule): readonly (readonly [string, Term])[] {
   const { name, value, args } = rule.head;
   return name === undefined || value?.type !== 'ref' || args !== undefined ? [] : [[name, value]];

@@ -10,11 +10,11 @@ export interface Linted {
   readonly findings: readonly string[];
   /** Policy name to its requirement ids: what the bundle's manifest announces. */
   readonly policies: Readonly<Record<string, readonly string[]>>;
-  /** What may be asked by name, e.g. `policies/deploy/decision`. */
+  /** Entrypoints, e.g. `policies/deploy/decision`. */
   readonly entrypoints: readonly string[];
 }
 
-/** What no compiler says: whether requirements, what meets them and what decides on them fit together and stay closed. */
+/** Checks that a compiler does not make: whether requirements, `met` and the decision fit together and stay closed. */
 export function lint(modules: readonly Module[]): Linted {
   const findings: Finding[] = [];
   const policies: Record<string, readonly string[]> = {};

@@ -25,7 +25,7 @@ export function rulesNamed(rules: readonly Rule[], name: string): readonly Rule[
   return rules.filter((rule) => rule.head.ref[0]?.value === name);
 }
 
-/** What a module's imports call things: `data.postern` is `postern`, or what its alias says. */
+/** The names that a module's imports introduce: `data.postern` is `postern`, or its alias. */
 export function resolved(name: string, module: Module): string {
   const [first = '', ...rest] = name.split('.');
   for (const { path, alias } of module.imports) {

@@ -3,8 +3,8 @@ import type { Finding } from './finding.ts';
 import { type Package, rulesNamed } from './package.ts';
 
 /**
- * That what stands under `policies` can be found by the router and asked by name. Other packages there are parts of
- * policies, and the router does not look at them.
+ * Checks that the router finds the packages under `policies` and that they can be called by name. Other packages there
+ * are parts of policies, and the router does not look at them.
  */
 export function lintPolicy(unit: Package): readonly Finding[] {
   const [root, name, ...deeper] = unit.path;

@@ -40,12 +40,12 @@ const hashOfCurve: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * What is wrong with a key, for the configuration's reader.
+ * The fault of a key, in words for an operator.
  *
  * @returns undefined if it can verify attestations
  */
 export function attestationKeyFault(key: KeyObject): string | undefined {
-  // A secret key here would be somebody's HMAC over text that anybody can read.
+  // A secret key would mean an HMAC, which every holder of the key could forge.
   if (key.type !== 'public') return 'is not a public key';
   const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
   if (type === 'ed25519') return undefined;
@@ -61,7 +61,7 @@ export function attestationKeyFault(key: KeyObject): string | undefined {
 
 /**
  * Verifies a DSSE envelope with an in-toto Statement v1 of SLSA provenance v1, in the order that SLSA gives: signature,
- * subjects, predicate type, builder, build type, parameters. Whoever signed it must be allowed to say all of it.
+ * subjects, predicate type, builder, build type, parameters. Its signer must be allowed to state all of it.
  *
  * @returns one attestation for each SHA-256 digest that the statement is about
  * @throws ControlRefused `attestation_invalid`

@@ -53,7 +53,7 @@ function isWhole(value: number, least: number, most: number): boolean {
   return Number.isSafeInteger(value) && value >= least && value <= most;
 }
 
-/** `*` stands for one thing only: the literal children of a parent that is itself written out, segment for segment as `patternNames` has children. */
+/** `*` has one meaning only: the literal children of a parent that is itself written out, segment for segment as `patternNames` has children. */
 function isResourcePattern(pattern: string): boolean {
   if (!pattern.includes('*')) return true;
   if (!pattern.endsWith('/*')) return false;

@@ -30,7 +30,7 @@ export interface GrantTableOptions {
 
 /** Of one subject. At the cap a new request takes the place of the oldest that is over; none over: it is refused. */
 const perSubjectMax = 1000;
-/** What a policy is shown at most; an approval past it is refused, so that none is hidden. */
+/** Most active grants in an input; an approval past it is refused, so that none is hidden. */
 const activeMax = 100;
 /** A grant that is over stays in sight for the reviewer this long. */
 const keptWhenOverMs = 24 * 60 * 60 * 1000;
@@ -215,7 +215,7 @@ export class GrantTable implements GrantReader, GrantSpender, GrantKeeper {
     return found;
   }
 
-  /** Grants that somebody can use now. */
+  /** Grants that can be used now. */
   activeCount(): number {
     const now = this.#options.clock.now();
     const steady = this.#steady.now(now);

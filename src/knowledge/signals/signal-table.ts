@@ -20,7 +20,7 @@ interface Arrived {
 /** Events about one thing that are under way to the disk. */
 interface Closing {
   readonly arrived: Set<Arrived>;
-  /** What is held with them, while the disk's word is what it was. */
+  /** The reports with these events applied, valid while the stored reports are unchanged. */
   kept:
     | { readonly stored: readonly AttributeReport[] | undefined; readonly held: readonly AttributeReport[] | undefined }
     | undefined;
@@ -44,14 +44,14 @@ export interface SignalTableOptions {
 }
 
 const attributesPerEntryMax = 256;
-/** Attributes that are an event: that nobody has reported one counts as its not having happened. */
+/** Attributes of events: absent means "did not happen"; for other attributes absent means "unknown". */
 const events: ReadonlySet<string> = new Set(['revoked', 'credential_compromised', 'identity_disabled']);
 /** An expired report still keeps older ones of its source from coming back for this long. */
 const keptAfterExpiryMs = 24 * 60 * 60 * 1000;
 
 /**
- * What stands for a record that was lost: it cannot be known that nobody had revoked the session or the subject. Devices
- * and workloads need none; what is not known about them is missing, and what is missing closes.
+ * Replaces a lost record: the session or the subject may have been revoked. Devices and workloads need no replacement:
+ * for them a missing report leads to deny.
  */
 const mayBeRevoked: AttributeReport = {
   attribute: 'revoked',
@@ -252,7 +252,7 @@ function nameOf({ kind, id }: Signal['about']): string {
   return `${kind} ${id}`;
 }
 
-/** What of a report can only close. */
+/** The attributes of a report that can only make decisions stricter. */
 function eventsIn(signal: Signal): Signal | undefined {
   const { kind } = signal.about;
   if (kind === 'device' || kind === 'workload') return undefined;

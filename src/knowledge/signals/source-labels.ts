@@ -1,4 +1,4 @@
-/** Sources beyond these share one label: a label must stay bounded, and whoever sends reports chooses source names. */
+/** Sources beyond these share one label: a label must stay bounded, and senders of reports choose source names. */
 const namedMax = 32;
 
 /** Names for metrics: the first sources to report keep their own. */

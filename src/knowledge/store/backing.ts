@@ -6,7 +6,7 @@ export interface Change {
 
 export interface Loaded {
   readonly records: ReadonlyMap<string, string>;
-  /** Keys whose values failed their checksum: something was held there and nobody knows what. */
+  /** Keys whose values failed their checksum: a record was stored there, and its content is lost. */
   readonly unreadable: readonly string[];
   /** Where a damaged store was put away, if it was: everything it held is unknown now. */
   readonly movedTo?: string;

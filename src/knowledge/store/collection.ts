@@ -6,7 +6,7 @@ import type { Participant, Transaction } from './transaction.ts';
 export interface CollectionOptions<T> {
   /** The first part of its records' keys. */
   readonly kind: string;
-  /** What records are counted by, for caps. */
+  /** The group that a record counts in, for caps. */
   groupsOf?(value: T): readonly string[];
   encode(value: T): JsonValue;
   /** @returns undefined for what no version of ours wrote; it is then unreadable */

@@ -16,7 +16,7 @@ export interface StoredCollection {
 export interface DurableStoreOptions {
   readonly open: OpenBacking;
   readonly collections: readonly StoredCollection[];
-  /** LMDB's map size is no cap; this is one, over all records as text. */
+  /** LMDB's map size is not a cap; this is one, over all records as text. */
   readonly bytesMax: number;
   /** How long a caller waits for the disk before it is told that the outcome is not known. */
   readonly waitMs: number;
@@ -38,7 +38,7 @@ export interface TransactOptions {
 /** `slow`: a commit has not come back in time. `failed`: nothing is written; what is known stays readable and ages. */
 export type StoreState = 'ok' | 'slow' | 'failed';
 
-/** What was amiss with the store when it was opened. */
+/** Faults of the store that were found when it was opened. */
 export interface Found {
   readonly unreadable: readonly string[];
   readonly movedTo: string | undefined;
@@ -192,7 +192,7 @@ export class DurableStore {
     }
   }
 
-  /** After a failed commit nobody knows what is on disk: the file is closed, opened again and read back. */
+  /** After a failed commit the content of the disk is unknown: the file is closed, opened again and read back. */
   async #leave(cause: unknown): Promise<void> {
     const backing = this.#backing;
     if (backing === undefined) return;

@@ -12,7 +12,7 @@ import { StoreRefused } from './store-refused.ts';
 
 const dataFile = 'data.mdb';
 const damagedPrefix = 'damaged-';
-/** Damaged stores that are kept for whoever wants to look; a disk that damages each new one must not fill up. */
+/** Damaged stores that are kept for analysis; a disk that damages each new one must not fill up. */
 const damagedKept = 3;
 
 export interface LmdbOptions {

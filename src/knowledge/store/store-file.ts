@@ -29,7 +29,7 @@ export class StoreFile {
 
   private constructor(directory: string) {
     // Without overlappingSync a commit is LMDB's own: data, fdatasync, then the meta page, written through. A failed one
-    // throws where it was asked for, and the next may follow; the asynchronous kind rejects promises that nobody holds,
+    // throws where it was asked for, and the next may follow; the asynchronous kind rejects promises without handlers,
     // and after a failed sync the value is there all the same (both tried with strace, lmdb 3.5.6).
     this.#db = open<Buffer, Buffer>(directory, {
       noSubdir: false,

@@ -14,9 +14,9 @@ const nothing: LossRecord = { keys: [] };
 const lossKey = recordKey('doubt', []);
 
 /**
- * What the store held and nobody can read any more. Absence of a report is an answer in one place: nobody having said
- * "revoked" means not revoked. So a loss must not look like that, and it stays on record, over restarts, until somebody
- * with access to the control listener says that the sources have reported again.
+ * Records that the store has lost. An absent "revoked" means "not revoked", so a lost record must not look absent. The
+ * loss is stored, over restarts, until an operator with access to the control listener says that the sources have
+ * reported again.
  */
 export class StoreLoss {
   readonly collection = new Collection<LossRecord>({

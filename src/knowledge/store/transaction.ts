@@ -1,6 +1,6 @@
 import type { Change } from './backing.ts';
 
-/** What takes part in a transaction: a collection, which keeps what the transaction stages in it. */
+/** A participant of a transaction: a collection, which keeps what the transaction stages in it. */
 export interface Participant {
   growth(tx: Transaction): number;
   handOver(tx: Transaction, batch: Transaction): void;
@@ -8,7 +8,7 @@ export interface Participant {
   apply(tx: Transaction): void;
 }
 
-/** What one job, or the batch it goes to disk with, is about to change. Its own reads see that, memory not yet. */
+/** The staged changes of one job, or of its batch. The transaction's reads see them, memory does not yet. */
 export class Transaction {
   /** The batch a job is run in: it sees what the jobs before it staged. */
   readonly batch: Transaction | undefined;

@@ -11,7 +11,7 @@ import { Undecided } from '../../domain/errors.ts';
 import { isJsonObject, type JsonObject, type JsonValue, member } from '../../domain/json-value.ts';
 import { parseExact } from '../../text/parse-exact.ts';
 
-/** A year; what lasts longer is no lease. */
+/** A year; longer times are malformed. */
 const ttlSMax = 31_536_000;
 const listMax = 1_000;
 /** A challenge is one header field: RFC 9470 names a few values in order of preference. */
@@ -33,10 +33,10 @@ const documentMembers: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The meaning of what a policy returned: parsed, not trusted. There is no nearest sensible reading: a document that is
- * not exactly of the shape in docs/decision.md is malformed, and a malformed document is a deny.
+ * Parses a policy's result strictly and never repairs it: a document that is not exactly of the shape in
+ * docs/decision.md is malformed, and a malformed document is a deny.
  *
- * @param entrypoint where the result came from; one that is no decision is handed back as a query's result
+ * @param entrypoint where the result came from; the result of one that is not a decision is returned as a query's result
  * @throws Undecided `policy_undefined`, `policy_result_invalid`
  */
 export function decide(result: PolicyResult, entrypoint: string): Decision {

@@ -6,12 +6,12 @@ import type { GrantSpender } from '../../domain/ports.ts';
 import type { Asked } from '../../domain/request.ts';
 
 /**
- * Takes the uses that a permitting decision rests on, before anybody hears of it. A policy that does not say which
- * grants it rests on is taken to rest on every one that covers what is tried: more uses may go than it needed, never
- * fewer. Of one without a limit nothing is taken, but it must still stand: it may have been revoked while the decision
- * waited for somebody outside.
+ * Takes the uses that a permitting decision rests on, before the answer is sent. If a policy does not say which grants
+ * it rests on, every grant that covers the action counts: this may take more uses than needed, never fewer. A grant
+ * without a limit loses no use, but it must still be active: it may have been revoked while the decision waited for a
+ * server.
  *
- * @throws Undecided `grant_not_usable` if one is used up, over or revoked by now, or was never shown to the policy
+ * @throws Undecided `grant_not_usable` if one is used up, expired or revoked by now, or was not in the policy's input
  */
 export function settleGrants(
   decision: Decision,

@@ -3,7 +3,7 @@ import type { AboutKind, AttributeReport } from '../../domain/signal.ts';
 import { type EpochMs, rfc3339Of } from '../../domain/time.ts';
 import { type Merged, merge } from './merge.ts';
 
-/** Attributes that stand as members of `trust` themselves, beside `trust.attributes`. */
+/** Attributes that are members of `trust` itself, besides `trust.attributes`. */
 const trustMembers = [
   'risk_level',
   'risk_score',
@@ -179,8 +179,8 @@ function trustTemplate(merged: Merged): Template {
     const report = attributes.get(name);
     if (report !== undefined) writer.text(`${JSON.stringify(name)}:${JSON.stringify(report.value)},`);
   }
-  // Nobody having said "revoked" is the normal case and the one thing here whose absence is an answer: a subject that
-  // was never revoked has no report of it. Anything but an explicit false counts as revoked.
+  // An absent "revoked" means "not revoked", since a subject that was never revoked has no report of it. Any value but
+  // an explicit false counts as revoked.
   const revoked = attributes.get('revoked');
   writer.text(`"session":{"revoked":${revoked !== undefined && revoked.value !== false}}`);
   const assurance = attributes.get('assurance');

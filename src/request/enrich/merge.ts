@@ -2,23 +2,22 @@ import { canonicalJson } from '../../domain/json-value.ts';
 import { type AttributeReport, compareStrictness } from '../../domain/signal.ts';
 import type { EpochMs } from '../../domain/time.ts';
 
-/** What all sources together say of one thing: per attribute the worse, and what each said by itself. Both in order of name. */
+/** All sources' reports on one thing: per attribute the stricter value, and each source's own. Both sorted by name. */
 export interface Merged {
   readonly attributes: ReadonlyMap<string, AttributeReport>;
   readonly bySource: ReadonlyMap<string, readonly AttributeReport[]>;
   /** The newest report of all. */
   readonly newest: AttributeReport;
-  /** From here on a report in it is over, and it has to be merged anew; absent: never. */
+  /** The time at which a report in it expires and the merge must be repeated; absent: never. */
   readonly validUntil: EpochMs | undefined;
 }
 
 /**
- * Merges what is held about one thing. Where sources disagree the more closed value counts, whatever its age; among
- * equally closed ones, and where no order is known, the newest. Where sources agree on that value, the oldest of their
- * reports counts, since the agreement is no fresher than its oldest half. The order in which reports are held plays no
- * part.
+ * Merges the reports on one thing. Where sources disagree the stricter value counts, whatever its age; among equally
+ * strict ones, and where no order is known, the newest. Where sources agree on that value, the oldest of their reports
+ * counts, since the agreement is not fresher than its oldest half. The order of the stored reports does not matter.
  *
- * @returns undefined if every report is over
+ * @returns undefined if every report has expired
  */
 export function merge(held: readonly AttributeReport[], now: EpochMs): Merged | undefined {
   const byAttribute = new Map<string, AttributeReport[]>();

@@ -83,7 +83,7 @@ export class BuiltinHost implements BuiltinContext {
 
   /**
    * Nothing is evaluated from here on. What a module does meanwhile, as when it starts or lists its tables, has time of
-   * its own, from its first look at the clock: nobody else's work is counted.
+   * its own, from its first look at the clock: the work of others is not counted.
    */
   end(): void {
     this.#endsMs = Number.POSITIVE_INFINITY;
@@ -115,7 +115,7 @@ export class BuiltinHost implements BuiltinContext {
     const operands = addresses.map((address) => readValue(instance.dumpValue(address, this.charge), this.charge));
     const result = this.#resultOf(hosted.builtin, operands);
     if (result instanceof Promise) {
-      // Nobody waits for it, and one that failed without a listener would end the process.
+      // The evaluation does not wait for this promise; without a handler its rejection would end the process.
       result.catch(() => undefined);
       throw new Error(`the builtin ${hosted.name} returns a promise, which a policy cannot wait for`);
     }

@@ -27,7 +27,7 @@ function rulesIfNamed(wasm: Uint8Array, id: number): readonly string[] {
   try {
     return callingRules(wasm, id);
   } catch {
-    // Names are nothing that runs, so nobody has checked them; what is wrong with them is not what the bundle is refused for.
+    // The name section is not code and was never checked; a fault in it is not a reason to refuse the bundle.
     return [];
   }
 }
@@ -42,7 +42,7 @@ function rulesIfNamed(wasm: Uint8Array, id: number): readonly string[] {
 export function callingRules(wasm: Uint8Array, builtinId: number): readonly string[] {
   const module = readSections(wasm);
   const { functions } = readImports(module.get(sections.import));
-  /** By the function's index: how many operands stand before a call of it. */
+  /** By the function's index: how many operands precede a call of it. */
   const operandsOf = new Map<number, number>();
   for (const [index, name] of functions.entries()) {
     const arity = /^env\.opa_builtin([0-4])$/.exec(name)?.[1];
@@ -60,7 +60,7 @@ export function callingRules(wasm: Uint8Array, builtinId: number): readonly stri
   return [...rules].sort();
 }
 
-/** Each operand is one instruction in what the compiler emits, so that the number stands so many instructions before. */
+/** The compiler emits one instruction for each operand, so the number is that many instructions before the call. */
 function calls(body: Uint8Array, operandsOf: ReadonlyMap<number, number>, builtinId: number): boolean {
   const reader = new Reader(body);
   for (let groups = reader.u32(); groups > 0; groups -= 1) {

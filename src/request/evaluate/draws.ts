@@ -2,24 +2,24 @@ import type { OutboundReply, OutboundRequest } from '../../domain/outbound.ts';
 import type { EpochMs } from '../../domain/time.ts';
 
 /**
- * What builtins that answer differently from call to call rest on, fixed for one decision: the same clock reading, seed
- * and replies give the same answers again.
+ * The inputs of builtins that are not deterministic, fixed for one decision: the same clock reading, seed and replies give
+ * the same answers again.
  */
 export interface Draws {
   readonly now: EpochMs;
-  /** Not to be foreseen by who asks: what is drawn at random follows from it. The decision's own id will do. */
+  /** Random values are derived from it, so callers must not be able to predict it. The decision's own id is enough. */
   readonly seed: string;
   /** Filled by the evaluation: by builtin, and by its operands as JSON text, the result as JSON text. */
   drawn?: Map<string, Map<string, string>>;
-  /** What was asked outside and came back, by `replyKey`. */
+  /** Replies of servers, by `replyKey`. */
   replies?: Map<string, OutboundReply>;
   /** Whether a question without a reply ends the evaluation as `Unanswered`, to be asked; otherwise it stays out of reach. */
   readonly isAsking?: boolean;
   /** Questions that stayed out of reach, as a person would name them. */
   missed?: string[];
-  /** What must not stand in the record, numbered as it is met: two secrets never make one question. */
+  /** Secrets that must not be recorded, numbered in order of use, so that two secrets never give one key. */
   withheld?: Map<string, number>;
-  /** What the evaluations before took of the one budget that the decision has. */
+  /** The part of the decision's budget that earlier evaluations used. */
   spent?: { readonly cpuMs: number; readonly units: number };
 }
 

@@ -8,8 +8,8 @@ import type { PolicyModule } from './policy-module.ts';
  * Facts to what the policy says of them, not yet trusted.
  *
  * @param draws its seed is what anything drawn at random follows from; it takes what builtins drew, for the record
- * @param outbound whom policies may ask; undefined: nobody
- * @returns a promise only where somebody is asked
+ * @param outbound calls of servers; undefined: not allowed
+ * @returns a promise only if a server is called
  */
 export function evaluate(
   policy: PolicyModule,

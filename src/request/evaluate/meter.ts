@@ -24,7 +24,7 @@ export const bulkId = -2;
 
 const i32 = 0x7f;
 
-/** What one of fuel stands for, in bytes of code run through: a few microseconds. */
+/** Bytes of executed code for one unit of fuel: a few microseconds. */
 const bytesPerFuel = 16_384;
 /** Bytes of code that a call, or a loop between two ticks, may run through unticked: of all its ways, of which it takes one. */
 const untickedBytesMax = 65_536;
@@ -58,8 +58,8 @@ const complexityMax = 64_000_000;
  * each call and iteration cost half of one. docs/architecture.md has the other ways that were weighed.
  *
  * @param wasm a module as `opa build -t wasm` writes it
- * @throws BundleRefused if it is no such module, or holds instructions that are not known here (SIMD, threads, …): what
- *   cannot be read cannot be bounded
+ * @throws BundleRefused if it is not such a module, or contains instructions that are not known here (SIMD, threads, …):
+ *   unknown instructions cannot be metered
  * @see WebAssembly core specification 2.0, section 5 (binary format)
  */
 export function metered(wasm: Uint8Array): Uint8Array<ArrayBuffer> {
@@ -145,7 +145,7 @@ function setLocal(index: number, value: number): readonly number[] {
   return [0x41, ...leb(value), 0x21, ...leb(index)];
 }
 
-/** Where a loop stands that is inside of no other, with those inside of it. */
+/** The place of an outermost loop, with the loops inside of it. */
 interface Nest {
   /** Where the outermost loop's instruction is. */
   readonly at: number;
@@ -224,7 +224,7 @@ function readBody(bytes: Uint8Array, parameters: number): Body {
   const grows: number[] = [];
   const bulks: number[] = [];
   const calls: Call[] = [];
-  /** The blocks that are open; undefined for those that are no loops. */
+  /** The open blocks; undefined for those that are not loops. */
   const open: (Loop | undefined)[] = [];
   let callsThroughTable = false;
   let forks = 0;
@@ -283,7 +283,7 @@ function readBody(bytes: Uint8Array, parameters: number): Body {
   return { bytes, start, localGroups, localsAt, locals, nests, loops, grows, bulks, calls, callsThroughTable };
 }
 
-/** What ticks of the calls: functions where they begin, and single calls before they are made; by how much work. */
+/** Where calls tick, and by how much work: functions where they begin, and single calls before they are made. */
 interface Ticks {
   readonly functions: ReadonlyMap<Body, number>;
   readonly calls: ReadonlyMap<Call, number>;
@@ -336,7 +336,7 @@ function findTicks(bodies: readonly Body[], imported: number): Ticks {
   return { functions, calls };
 }
 
-/** What takes the place of some of a body's bytes, or of none. */
+/** A replacement of some bytes of a body, or an insertion. */
 interface Piece {
   readonly at: number;
   readonly end: number;
@@ -349,7 +349,7 @@ function meteredBody(body: Body, ticks: Ticks, toll: Toll): Uint8Array {
   const scratch = locals + 2;
   const put: Piece[] = [];
   const insert = (at: number, code: readonly number[]): number => put.push({ at, end: at, code });
-  // In the order in which they stand where they stand at one place: what ends a loop, before what begins the next.
+  // Insertions at the same place keep this order: the end of a loop comes before the start of the next.
   const ownWork = ticks.functions.get(body);
   if (ownWork !== undefined) insert(start, toll.tick(ownWork));
   for (const loop of loops) {
@@ -396,7 +396,7 @@ function meteredBody(body: Body, ticks: Ticks, toll: Toll): Uint8Array {
 
 /**
  * A loop that calls nothing must not call the host either: the compiler makes half as fast what it cannot keep in
- * registers. So it is left for the tick, and entered again: three blocks stand around it.
+ * registers. So it is left for the tick, and entered again: three blocks surround it.
  */
 function canBeLeft({ isVoid, calls, isInnermost }: Loop): boolean {
   return isVoid && !calls && isInnermost;

@@ -12,7 +12,7 @@ export const pageBytes = 65_536;
 /** The compiler asks for two where a policy holds little text; one with little data gets by with these. */
 const usualPages = 16;
 /**
- * What a document's values take: its text twice, since it stays where it was put, and for each value what OPA keeps around
+ * Memory for a document: its text twice, since it stays where it was put, and for each value OPA's own structures around
  * it. Measured over documents of many shapes; lists of small numbers are the worst, where each has a place that is a
  * number, too. Only the limit rests on this: memory grows as it is filled, which on shared memory costs nothing
  * (on memory of one thread Node 24 takes 13 s for what takes it 0.2 s here).
@@ -27,7 +27,7 @@ const stashMinorVersion = 3;
 /** Entrypoints or builtins, far more than any policy has. Of some millions the process ends while V8 parses them. */
 const tableBytesMax = 1_048_576;
 const abortBytesMax = 1_024;
-/** What variables take beside the texts that the module brings along; OPA's own take some 150 KB. */
+/** Room for variables besides the module's own texts; OPA's own variables take some 150 KB. */
 const variableBytesMax = 1_048_576;
 /** A memory that has to be copied for each new instance holds up requests if it is larger. */
 const copiedBytesMax = 16_777_216;
@@ -37,7 +37,7 @@ const largeBlockBytes = 128;
 /**
  * A compiled policy and a memory that holds its data, parsed. It is plain data that goes from one thread to another: one
  * builds it, which takes seconds for large data, and another makes instances of it, each in well under a millisecond.
- * Whoever makes instances of it has to be one thread at a time.
+ * Only one thread at a time may make instances of it.
  */
 export interface PolicyImage {
   readonly module: WebAssembly.Module;
@@ -48,13 +48,13 @@ export interface PolicyImage {
   readonly heapStart: number;
   /** The module's own variables as they were when the data was whole: the lists of free blocks in it are among them. */
   readonly statics: Uint8Array;
-  /** What `heapStart` was before any patch: how far it has moved since says how much of the data is holes. */
+  /** `heapStart` before any patch: the distance to it since says how much of the data is holes. */
   readonly firstHeapStart: number;
   /** How large the memory was when the data was whole. */
   readonly pages: number;
   /** Which of the module's variables holds the memory's size; undefined if that could not be told. */
   readonly heapTopAddress: number | undefined;
-  /** What evaluations may have beyond that. */
+  /** Most pages that evaluations may add. */
   readonly memoryPages: number;
 }
 
@@ -66,7 +66,7 @@ export interface DataPatch {
   readonly valueText: string;
 }
 
-/** What of a module's exports is called here. ABI 1.3. */
+/** The exports of a module that are called here. ABI 1.3. */
 interface Exports {
   opa_malloc(bytes: number): number;
   opa_free(address: number): void;
@@ -120,7 +120,7 @@ interface Room {
   readonly heapTopAddress: number | undefined;
   readonly memoryPages: number;
   readonly maximum: number;
-  /** What the module's variables may take, in bytes. */
+  /** Most bytes for the module's variables. */
   readonly staticsMax: number;
 }
 
@@ -209,7 +209,7 @@ export function tableText({ buffer }: WebAssembly.Memory, address: number): stri
   return bytes.toString('utf8', 0, end);
 }
 
-/** What a module says where it aborts. OPA's messages name a place in the policy; what is longer is none of them. */
+/** A module's message when it aborts. OPA's messages name a place in the policy; a longer text is not one of them. */
 export function abortText({ buffer }: WebAssembly.Memory, address: number): string {
   const start = address >>> 0;
   const bytes = Buffer.from(buffer).subarray(start, start + abortBytesMax);
@@ -288,7 +288,7 @@ function findHeapTop(
   return { basePages: first.pages, heapTopAddress: both.length === 1 ? both[0] : undefined };
 }
 
-/** What a memory has grown to where the module has started on it, and which words say so. */
+/** The size of a memory after the module has started on it, and the words that store that size. */
 function sizesIn(
   module: WebAssembly.Module,
   pages: number,

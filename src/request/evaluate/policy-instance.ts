@@ -5,14 +5,14 @@ import { abortText, type PolicyImage, pageBytes, restoreStatics, tableText } fro
 
 /** Between two looks at the clock: tens of microseconds for what policies do, some milliseconds at the very worst. */
 const fuelSlice = 256;
-/** OPA's tag of a string value, and where its length and its bytes' address stand beside it (wasm/src/value.h). */
+/** OPA's tag of a string value, and the offsets of its length and of its bytes' address (wasm/src/value.h). */
 const stringTag = 4;
 const stringLengthOffset = 4;
 const stringBytesOffset = 8;
 /** Entrypoints or builtins, far more than any policy has. */
 const tableNamesMax = 10_000;
 
-/** What the SDK leaves untyped, named once. All of it is ABI 1.2. */
+/** The module's exports, which the SDK leaves untyped. All of them are in ABI 1.2. */
 interface Exports {
   opa_eval(
     reserved: number,
@@ -63,7 +63,7 @@ export class PolicyInstance implements ModuleValues {
 
   /** @throws BundleRefused if the module has another ABI; whatever the module throws */
   constructor(image: PolicyImage, host: BuiltinHost) {
-    // Starting it is no part of an evaluation, and has time of its own.
+    // Starting the module is not part of an evaluation and has a budget of its own.
     host.end();
     this.#image = image;
     this.#memory = image.memory;
@@ -100,7 +100,7 @@ export class PolicyInstance implements ModuleValues {
     return this.#table(this.#exports.entrypoints(), 'entrypoints');
   }
 
-  /** What the module needs of its host, by the name of the builtin. */
+  /** The builtins that the module needs from its host, by name. */
   builtins(): ReadonlyMap<string, number> {
     return this.#table(this.#exports.builtins(), 'builtins');
   }

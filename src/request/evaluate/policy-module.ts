@@ -16,7 +16,7 @@ export interface PolicyLimits extends EvaluationTime {
   /** Beyond the data, in pages of 64 KiB; past it the module's own allocator fails: `policy_budget_spent`. */
   readonly memoryPages: number;
   readonly resultBytes: number;
-  /** Builtins that ask somebody outside and are allowed; left out: none, and a policy that needs one is refused. */
+  /** Allowed builtins that call servers; left out: none, and a policy that needs one is refused. */
   readonly outside?: readonly OutboundBuiltin[];
 }
 

@@ -3,11 +3,11 @@ import { RegoObject, readJson, type Value, writeJson } from '../../opa/opa.ts';
 import { replyKey } from './draws.ts';
 
 /**
- * What was asked outside for a decision, out of its record.
+ * Reads the server replies of a decision from its record.
  *
  * @param cacheText `nd_builtin_cache` as JSON text; other builtins' results in it follow from clock and seed
  * @returns by `replyKey`
- * @throws SyntaxError for what is no JSON
+ * @throws SyntaxError for text that is not JSON
  */
 export function recordedReplies(cacheText: string): Map<string, OutboundReply> {
   const replies = new Map<string, OutboundReply>();
@@ -16,14 +16,14 @@ export function recordedReplies(cacheText: string): Map<string, OutboundReply> {
     if (typeof name !== 'string' || !(results instanceof RegoObject)) continue;
     for (const [operands, result] of results.entries()) {
       const reply = replyOf(name, result);
-      // Read and written again, since by hand nobody writes members in OPA's order.
+      // Parsed and written again, since samples written by hand do not have members in OPA's order.
       if (reply !== undefined) replies.set(replyKey(name, writeJson(readJson(String(operands)))), reply);
     }
   }
   return replies;
 }
 
-/** What the recording decision read, a replay reads; undefined for what no builtin here has recorded. */
+/** A replay reads the reply that the recorded decision read; undefined for entries of other builtins. */
 function replyOf(name: string, value: Value): OutboundReply | undefined {
   if (name === 'net.lookup_ip_addr') {
     if (Array.isArray(value)) return { kind: 'addresses', addresses: value.filter((one) => typeof one === 'string') };

@@ -1,8 +1,8 @@
 import { type Charge, readValue, writeJson } from '../../opa/opa.ts';
 
 /**
- * What JSON does not have: an empty set, a set's brace (behind which stands no `"key": `), a key that is no string. It
- * may find the like inside a string, which only costs the longer way; it never misses one.
+ * Forms that JSON does not have: an empty set, a set's brace (without a `"key": ` behind it), a key that is not a string.
+ * It may match inside a string, which only costs the longer way; it never misses one.
  */
 const notJson = /set\(\)|\{(?!\}|"[^"\\]*(?:\\.[^"\\]*)*": )|[\]})]: |, (?:-?\d[\d.eE+-]*|true|false|null): /;
 /** A number as only Rego writes it: `+5`, `.5`, `05`, `5.`. Apart from the others, because together they take twice as long. */
@@ -16,8 +16,8 @@ export class NotOneResult extends Error {}
  * set, and then the module's text is JSON already.
  *
  * @param text a result set as `opa_value_dump` writes it: a set of objects, one member for each variable
- * @returns undefined for the empty set, which stands for undefined
- * @throws NotOneResult, and SyntaxError for what is no value or is too deep
+ * @returns undefined for the empty set, which means that the entrypoint is undefined
+ * @throws NotOneResult, and SyntaxError for text that is not a value or is nested too deeply
  */
 export function jsonOfResult(text: string, charge: Charge): string | undefined {
   if (text === 'set()') return undefined;

@@ -12,7 +12,7 @@ export const sections = {
   code: 10,
   data: 11,
 };
-/** The order that the sections stand in (WebAssembly core specification, 5.5.2); 12 is the data count. */
+/** The order of the sections (WebAssembly core specification, 5.5.2); 12 is the data count. */
 const sectionOrder = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 10, 11];
 const magic = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
 
@@ -76,7 +76,7 @@ export function readTableType(reader: Reader): void {
   if (type !== 0x70) throw notKnown('a table', type);
 }
 
-/** What is read as something that it is not hides what comes after it. */
+/** Unknown forms are refused: misreading one would hide the code after it. */
 export function notKnown(what: string, code: number): BundleRefused {
   return new BundleRefused(`policy.wasm holds ${what} that is not known here: 0x${code.toString(16)}`);
 }

@@ -25,7 +25,7 @@ export function readInstruction(reader: Reader): Instruction {
   // 0x45 to 0xc4 are comparisons, arithmetic and conversions: operands on the stack only.
   if (opcode >= 0x45 && opcode <= 0xc4) return other;
   if (opcode >= 0x28 && opcode <= 0x3e) {
-    // From here on the number of a memory stands behind it.
+    // From here on the index of a memory follows it.
     const alignment = reader.u32();
     if (alignment >= 0x40) throw notKnown('an alignment', alignment);
     reader.leb();

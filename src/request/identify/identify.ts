@@ -4,7 +4,7 @@ import type { AuthzRequest, Caller } from '../../domain/request.ts';
 export interface IdentifyOptions {
   /** Ids of callers that may speak for other subjects and name their devices. */
   readonly relays: ReadonlySet<string>;
-  /** The device this sidecar stands on; its callers stand on it too. */
+  /** The device that this sidecar and its callers run on. */
   readonly deviceId: string | undefined;
 }
 
@@ -31,7 +31,7 @@ export function identifier(options: IdentifyOptions): Identify {
 }
 
 /**
- * Nobody speaks for another without the right to: checked here for every policy, whoever wrote it, and once more by the
+ * A caller without the right to relay cannot name another subject: checked here for every policy, and once more by the
  * Rego library for what OPA clients send.
  *
  * @throws Undecided `subject_not_caller`

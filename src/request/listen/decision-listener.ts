@@ -28,12 +28,12 @@ export interface DecisionListenerOptions {
   readonly refuse: (error: SidecarError, surface: Surface) => Answer;
 }
 
-/** An address or a socket to listen on, and the caller that it stands for. */
+/** An address or a socket to listen on, and the identity of its callers. */
 export interface ListenerBinding {
   readonly via: CallerBinding;
   /** Host is checked on TCP only: no page of another site can reach a Unix socket. */
   readonly kind: 'tcp' | 'socket';
-  /** What the metadata document gives as this decision point's URL; asked once the port is known. */
+  /** The URL of this decision point in the metadata document; called once the port is known. */
   readonly origin: () => string;
 }
 
@@ -115,7 +115,7 @@ export class DecisionListener {
         this.#options.log.error('internal error outside of a decision', { cause });
       const answer = this.#options.refuse(error, surfaceOf(target));
       const allow = error instanceof MethodNotAllowed ? { allow: error.allow } : {};
-      // What of the body is unread stays so: the connection ends with the answer unless the request was read whole.
+      // The rest of the body is not read: the connection ends with the answer unless the request was read whole.
       const close = this.#stopping || !request.complete;
       sendAnswer(response, { ...answer, headers: { ...answer.headers, ...allow } }, head?.requestId, close);
     } finally {

@@ -12,8 +12,8 @@ export type Route =
   | { readonly kind: 'metadata' };
 
 /**
- * Which route a request target names. Paths are compared as they stand, never normalised, so that nobody in front or
- * behind can read the same target as another path; only the segments of OPA's data path are decoded, once.
+ * Which route a request target names. Paths are compared unchanged, never normalised, so that a proxy before or a
+ * server behind cannot read the same target as another path; only the segments of OPA's data path are decoded, once.
  *
  * @param target origin-form, with its query if any (RFC 9112 section 3.2.1)
  * @throws RequestRefused `target_invalid` 400, `route_unknown` 404, `method_not_allowed` 405

@@ -82,7 +82,7 @@ function propertiesOf(text: string | undefined): string {
   return text === undefined ? '' : `,"properties":${text}`;
 }
 
-/** Reads members out of a scanned text. A place is where an object's value starts; -1 is "there is no object". */
+/** Reads members out of a scanned text. A place is where an object's value starts; -1 means "no object". */
 class Members {
   readonly #scan: Scan;
 
@@ -105,7 +105,7 @@ class Members {
     return hasLineBreaks ? slice.replace(/[\n\r\t]+/g, ' ') : slice;
   }
 
-  /** Where the object named `name` starts; undefined if there is none, or if it is no object. */
+  /** Where the object named `name` starts; undefined if it is absent or not an object. */
   #objectAt(parent: number, name: string): number | undefined {
     const index = parent < 0 ? undefined : this.find(parent, name);
     if (index === undefined) return undefined;

@@ -13,14 +13,14 @@ export interface EventContext {
   readonly facts: Facts | undefined;
   /** Of the bundles of data beside the policy's: `,"<name>":{"revision":"…"}` for each. */
   readonly dataBundlesText?: string | undefined;
-  /** What the policy returned, before anybody read it. */
+  /** The policy's result, unchanged. */
   readonly resultText: string | undefined;
-  /** What its builtins drew from clock and chance: a replay needs it to be exact. */
+  /** The times and random values that its builtins used: an exact replay needs them. */
   readonly drawsText: string | undefined;
   readonly durationNs: number;
 }
 
-/** What a terminal or a line reader would take for something else, though JSON lets it stand in a string. */
+/** Characters that JSON allows in a string but that a terminal or a line reader would interpret. */
 const unsafe = /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
 /**
@@ -66,7 +66,7 @@ function reasonsOf(decision: Decision): readonly Reason[] {
   }
 }
 
-/** Such characters stand inside strings only, where an escape means the same. */
+/** Such characters occur inside strings only, where an escape means the same. */
 export function escaped(line: string): string {
   // As many bytes as characters is ASCII, where DEL is the only one of them: seen at a tenth of a search's cost.
   if (Buffer.byteLength(line) === line.length && !line.includes('\u007f')) return line;

@@ -61,7 +61,7 @@ export class DecisionLog {
   #hanging = false;
   /** When an event last found no room though the disk takes what it is given. */
   #overfullMs: number | undefined;
-  /** Whether part of an event may stand behind `#end`. */
+  /** Whether part of an event may have been written past `#end`. */
   #torn = false;
   #closing = false;
   /** Whether the time to close is over. */
@@ -100,7 +100,7 @@ export class DecisionLog {
       this.#hanging = true;
       log.error(`the decision log has not been written for ${hangsMs / 1_000} s; events are buffered`);
     }
-    // While the disk is in trouble there is no room, only nobody who asks for it.
+    // While the disk is in trouble the buffer counts as full, also when no decision needs room.
     const isTrouble = this.#failing || this.#hanging;
     if (!isTrouble && this.#overfullMs !== undefined && nowMs - this.#overfullMs >= overfullMs) {
       this.#overfullMs = undefined;
@@ -148,8 +148,8 @@ export class DecisionLog {
 
   #findNoRoom(length: number): void {
     const { pendingBytesMax, log, monotonicMs } = this.#options;
-    // One that has no room in an empty queue is too large, which is no fault of the log; one that waits for a disk in
-    // trouble adds nothing to it.
+    // An event larger than an empty buffer is not a fault of the log; with a disk in trouble, a full buffer is no
+    // further news.
     if (length > pendingBytesMax || this.#failing || this.#hanging) return;
     if (this.#overfullMs === undefined)
       log.error('decision events arrive faster than they are written; the buffer is full');
@@ -223,7 +223,7 @@ export class DecisionLog {
     try {
       return maskAndDrop(line);
     } catch (cause) {
-      // Nobody has said that it may be kept as it is.
+      // Without the rules' answer it must not be written unmasked.
       this.#options.log.error('an event could not be masked and was not written', { cause });
       this.#options.dropped(1);
       return undefined;
@@ -259,7 +259,7 @@ export class DecisionLog {
     }
   }
 
-  /** A file that logrotate renamed, or somebody removed, would go on to take events that nobody finds. */
+  /** Events written to a file that was renamed or removed would be lost to readers. */
   async #follow(): Promise<void> {
     const { path, log, monotonicMs } = this.#options;
     if (monotonicMs() - this.#lookedMs < lookMs) return;

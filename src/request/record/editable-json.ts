@@ -16,7 +16,7 @@ export class EditableJson {
     return this.#child(name) !== undefined;
   }
 
-  /** @returns false if nothing stands there */
+  /** @returns false if that place does not exist */
   remove(path: readonly string[]): boolean {
     let at: EditableJson = this;
     for (const segment of path.slice(0, -1)) {

@@ -7,13 +7,13 @@ import { escaped } from './decision-event.ts';
 import { EditableJson } from './editable-json.ts';
 
 export interface MaskedOrDropped {
-  /** What is kept of the event; undefined: nothing. */
+  /** The event as it is recorded; undefined: it is dropped. */
   readonly line: string | undefined;
   readonly steps: readonly MaskOrDropStep[];
   readonly failures: readonly { readonly rule: 'mask' | 'drop'; readonly code: ErrorCode }[];
 }
 
-/** What a mask may name; whatever else an event holds says that there was a decision, which no mask can hide. */
+/** The members that a mask may change; the others show that there was a decision, which a mask cannot hide. */
 const sections = ['input', 'result', 'nd_builtin_cache'] as const;
 /** Events wait in memory, of which a mask must not make much more. */
 const growthMax = { factor: 2, units: 4_096 };
@@ -108,7 +108,7 @@ function keepCodes(event: EditableJson, line: string, name: 'reasons' | 'error')
   event.put([name], JSON.stringify(Array.isArray(said) ? said.map(codeOf) : codeOf(said as JsonObject)));
 }
 
-/** @throws Undecided `policy_result_invalid`, rather than to pass over a rule that somebody relies on */
+/** @throws Undecided `policy_result_invalid`: skipping an unreadable rule could reveal what it should mask */
 function readMask(text: string): readonly Change[] {
   if (!text.startsWith('[')) throw new Undecided('policy_result_invalid', 'the mask is not a set');
   return itemsOf(text).map(readRule);

@@ -20,7 +20,7 @@ export interface RecorderOptions {
   readonly console?: (line: string) => void;
 }
 
-/** What is known of a request once its decision is settled. */
+/** What a record needs to know about a request, once its decision is settled. */
 export interface Settled extends Omit<EventContext, 'durationNs'> {
   readonly decision: SettledDecision;
 }
@@ -98,7 +98,7 @@ export class Recorder {
     this.#options.metrics.overrun(entrypoint);
   }
 
-  /** Something of ours failed beside or in a decision, which stands as it was recorded. */
+  /** An internal error in or beside a decision; the recorded decision does not change. */
   bug(decisionId: string, cause: unknown): void {
     this.#options.log.error('internal error in a decision', { decision_id: decisionId, cause });
   }

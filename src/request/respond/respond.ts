@@ -26,7 +26,7 @@ type Given = Exclude<Decision, { readonly kind: 'queried' }>;
  * - AuthZEN 1.0: 200 with `decision`, whatever it is
  * - a plain HTTP enforcement point: 200, 200, 401 (RFC 9470) or 403 (RFC 9457)
  * - OPA's Data API: 200 with the document as `result`; without one where the entrypoint is no decision and could not be
- *   asked, since whoever reads a boolean there would take any object for true
+ *   asked, since a client that expects a boolean there would take any object for true
  */
 export function respond(
   decision: RecordedDecision,
@@ -67,7 +67,7 @@ export function respond(
 }
 
 /**
- * What is wrong with a request that was not judged.
+ * The answer to a request that was refused.
  *
  * @see AuthZEN 1.0 section 10.1 (an error message string); OPA REST API "Errors"; RFC 9457
  */
@@ -209,7 +209,7 @@ function challenge(acrValues: readonly string[], maxAgeS: number | undefined, re
   );
 }
 
-/** What OPA says of a body without `input`, to the letter: whoever sent it has most likely forgotten to wrap it. */
+/** OPA's own warning on a body without `input`, to the letter: most likely the client forgot to wrap it. */
 const inputMissing = { code: 'api_usage_warning', message: "'input' key missing from the request" };
 
 /** OPA's Data API has this member for what a client should know of a call that still has an answer. */

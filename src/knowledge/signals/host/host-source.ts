@@ -15,7 +15,7 @@ export interface HostSourceOptions {
   readonly intervalMs: number;
   /** Attributes and the values they must have for the machine to be compliant; empty: nothing is said of that. */
   readonly baseline: Readonly<Record<string, boolean | number | string>>;
-  /** What only configuration knows, e.g. `image_digest`, `node_name`. */
+  /** Attributes that only the configuration knows, e.g. `image_digest`, `node_name`. */
   readonly given: HostFacts;
   readonly signals: Pick<SignalKeeper, 'put'>;
   readonly clock: Clock;

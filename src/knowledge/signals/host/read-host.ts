@@ -38,7 +38,7 @@ export async function readHost(root: string): Promise<HostFacts> {
     secure_boot: secureBootOf(secureBoot),
     disk_encrypted: encrypted,
     pending_security_updates: securityUpdates(updates),
-    // The file means yes; nothing means that nobody keeps it, as well as no.
+    // The file means yes; its absence means no, or that the system does not maintain it.
     reboot_required: reboot ? true : undefined,
   });
 }
@@ -76,7 +76,7 @@ function secureBootOf(variable: Buffer | undefined): boolean | undefined {
   return value === 1 ? true : value === 0 ? false : undefined;
 }
 
-/** What update-notifier writes for the message of the day, in the C locale. */
+/** The text that update-notifier writes for the message of the day, in the C locale. */
 function securityUpdates(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const count = /^(\d{1,6}) (?:of these )?updates? (?:is a |are )?(?:standard )?security updates?\.?$/m.exec(text)?.[1];

@@ -3,10 +3,10 @@ import { constants, open } from 'node:fs/promises';
 const bytesMax = 1024 * 1024;
 
 /**
- * A file of the machine, whole. Whoever may write there must not hold up the sidecar or fill it: a pipe would be waited
+ * A file of the machine, whole. Its writers must not be able to block the sidecar or fill its memory: a pipe would be waited
  * for, and the size of a file is what its owner likes.
  *
- * @returns undefined for what is no regular file, or larger than what is read here ever is
+ * @returns undefined for anything but a regular file, and for a file larger than any that is read here
  * @throws if it cannot be opened or read
  */
 export async function readWhole(path: string): Promise<Buffer | undefined> {

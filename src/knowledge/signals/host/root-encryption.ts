@@ -4,7 +4,7 @@ import { readWhole } from './read-whole.ts';
 
 /**
  * Kinds of device-mapper target that encrypt (cryptsetup's UUID prefixes). `CRYPT-VERITY-` and `CRYPT-INTEGRITY-` do not:
- * they stand above what may or may not.
+ * the layers below them may or may not encrypt.
  */
 const encrypting = /^CRYPT-(?:LUKS1|LUKS2|PLAIN|LOOPAES|TCRYPT|BITLK|FVAULT2)-/;
 /** Disks under which there is nothing more to see. What is below any other device is not known. */
@@ -41,7 +41,7 @@ function rootDevice(mountinfo: string): string | undefined {
     const [, , majorMinor, , place] = mount.split(' ');
     if (place === '/') device = majorMinor;
   }
-  // Major 0 is no block device: overlay, tmpfs, btrfs.
+  // Major 0 is not a block device: overlay, tmpfs, btrfs.
   return device === undefined || !/^[1-9]\d*:\d+$/.test(device) ? undefined : device;
 }
 
