@@ -1,7 +1,7 @@
 import { BundleRefused } from '../domain/errors.ts';
 import type { Builtin, BuiltinFamily, HostedBuiltin } from './values/builtin.ts';
 
-/** What answers differently from call to call: kept in the record, so that a replay comes to the same. */
+/** Builtins that are not deterministic: their results are recorded, so that a replay gives the same result. */
 const recorded: ReadonlySet<string> = new Set(['opa.runtime', 'rand.intn', 'time.now_ns', 'uuid.rfc4122']);
 
 /** Each family is loaded when the first bundle needs one of its builtins: most policies need few, and some are large. */
@@ -179,7 +179,7 @@ const families: readonly { readonly names: readonly string[]; readonly load: () 
   },
 ];
 
-/** What would make a decision wait for somebody outside, or differ from one machine to the next. */
+/** Builtins that would make a decision wait for a server, or differ from one machine to the next. */
 const refused: Readonly<Record<string, string>> = {
   'http.send':
     'it would wait for a server; send what it fetches as a signal, or put it into the bundle as data, or allow it with decision.builtins.http_send',
@@ -188,7 +188,7 @@ const refused: Readonly<Record<string, string>> = {
   'opa.runtime': 'there is no OPA around the policy; the sidecar says what it is in input.environment.sidecar',
 };
 
-/** A policy calls what it may not call here, or what nobody here knows. */
+/** A policy calls a builtin that is refused or unknown here. */
 export class BuiltinRefused extends BundleRefused {
   readonly builtin: string;
   readonly id: number;
@@ -206,8 +206,8 @@ export class BuiltinRefused extends BundleRefused {
  * The functions behind a module's calls, by the number it gives them.
  *
  * @param handedIn builtins that the operator allows beside OPA's own, by name; they come first
- * @param outside those that ask somebody outside and are allowed
- * @throws BuiltinRefused for a builtin that nobody here may answer: when a bundle is activated, never at a request
+ * @param outside allowed builtins that call servers
+ * @throws BuiltinRefused for a refused or unknown builtin: when a bundle is activated, never at a request
  */
 export async function builtinTable(
   needed: ReadonlyMap<string, number>,

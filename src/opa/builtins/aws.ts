@@ -10,7 +10,7 @@ import { bytesOf } from '../values/text.ts';
 import { RegoObject, type Value } from '../values/value.ts';
 import { requestMembers } from './http-request.ts';
 
-/** What a proxy may change on the way is not signed. */
+/** Headers that a proxy may change are not signed. */
 const unsigned: ReadonlySet<string> = new Set(['authorization', 'user-agent', 'x-amzn-trace-id']);
 
 export const builtins: BuiltinFamily = {
@@ -54,7 +54,7 @@ function readConfig(config: RegoObject): Credentials {
   };
 }
 
-/** OPA takes what is no string for an empty one. */
+/** OPA takes a value that is not a string for an empty string. */
 function textOr(value: Value | undefined): string {
   return typeof value === 'string' ? value : '';
 }

@@ -71,7 +71,7 @@ const framing: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
-/** Headers whose values the record shows; in any other one may stand a secret. */
+/** Headers whose values the record shows; any other one may contain a secret. */
 const shownHeaders: ReadonlySet<string> = new Set([
   'accept',
   'accept-language',
@@ -80,11 +80,11 @@ const shownHeaders: ReadonlySet<string> = new Set([
   'user-agent',
 ]);
 
-/** Requests that wait are in memory, and what they ask stands in the record: no policy has to send more than it was asked. */
+/** Waiting requests are in memory and in the record, so their size is bounded; a policy needs no more than this. */
 const requestBytesMax = 1_048_576;
 
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-/** Of a header's value: what RFC 9110 section 5.5 allows, without bytes that are no ASCII. */
+/** Of a header's value: the characters that RFC 9110 section 5.5 allows, without non-ASCII bytes. */
 const fieldValue = /^[\t\x20-\x7e]*$/;
 
 /**
@@ -126,7 +126,7 @@ function sizeOf({ url, headers, body, tls }: HttpQuestion): number {
   return texts.reduce((sum, text) => sum + (typeof text === 'string' ? text.length : 0), body.length);
 }
 
-/** @returns the request with what must not stand in a record replaced */
+/** @returns the request with secrets replaced, for the record */
 export function shownRequest(request: RegoObject, withheld: (secret: string) => string): RegoObject {
   const shown = new RegoObject(request.entries());
   const headers = request.get('headers');
@@ -160,7 +160,7 @@ function textIn(request: RegoObject, name: string): string | undefined {
 function checkedUrl(text: string): string {
   const url = URL.parse(text);
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) throw new BuiltinError('invalid url');
-  // They would stand in the record.
+  // They would be recorded.
   if (url.username !== '' || url.password !== '')
     throw new Undecided('policy_failed', 'http.send: credentials in a URL are not supported here; send a header');
   url.hash = '';

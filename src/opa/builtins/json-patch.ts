@@ -71,7 +71,7 @@ function isComposite(value: Value): boolean {
 
 const deleted = Symbol('deleted');
 
-/** A value under change: what was not touched stays as it is, what was stands in `#children` or `#slots`. */
+/** A value under change: untouched parts stay as they are, changed ones are in `#children` or `#slots`. */
 class EditTree {
   #value: Value | undefined;
   readonly #children = new ValueMap<EditTree | typeof deleted>();

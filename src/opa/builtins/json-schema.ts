@@ -45,7 +45,7 @@ function valuesIn(text: string): number {
   return values;
 }
 
-/** A string is JSON's text; what else is no object or array is refused. */
+/** A string is JSON text; any other value must be an object or an array. */
 function documentOf(context: BuiltinContext, value: Value): Json {
   if (typeof value === 'string') {
     const values = valuesIn(value);

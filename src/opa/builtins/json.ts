@@ -82,7 +82,7 @@ function arraySubset(context: BuiltinContext, whole: readonly Value[], part: rea
   }
 }
 
-/** Like OPA, an item that stands twice in the array counts twice. */
+/** Like OPA, an item that occurs twice in the array counts twice. */
 function arraySetSubset(whole: readonly Value[], part: RegoSet): boolean {
   let unmatched = part.size;
   for (const item of whole) {

@@ -159,7 +159,7 @@ function parsed<T>(parse: () => T): T {
 export interface Leniency {
   /** The two numbers of an ECDSA signature may be padded to any length, and the salt of PSS may have any. */
   readonly anyLength: boolean;
-  /** A private key may stand for its public half. */
+  /** A private key is accepted in place of its public half. */
   readonly privateKeys: boolean;
 }
 

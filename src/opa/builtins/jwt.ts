@@ -84,7 +84,7 @@ function decode(token: string, depth: number): Value {
   return [header, jsonObject(payload), decoded(parts.signature).toString('hex')];
 }
 
-/** What of a header has a meaning here. */
+/** The members of a header that have a meaning here. */
 interface Header {
   readonly alg: string;
   readonly kid: string;

@@ -90,7 +90,7 @@ function increment(ip: Ip): void {
   }
 }
 
-/** What may be matched, and what names it in the result: an array's index, a set's member, an object's key. */
+/** The items to match, and their names in the result: an array's index, a set's member, an object's key. */
 function candidatesOf(value: Value): readonly (readonly [Value, Value])[] {
   if (typeof value === 'string') return [[value, value]];
   if (isArray(value)) return value.map((item, index) => [candidate(item), integer(index)]);
@@ -112,7 +112,7 @@ function networkOf(item: Value): Network {
   if (ip === undefined) return cidrOperand(item).network;
   const v4 = to4(ip);
   if (v4 === undefined) throw new BuiltinError('IPv6 invalid: needs prefix length');
-  // A bare IPv4 address stands for the class network around it, as in Go's DefaultMask.
+  // A bare IPv4 address means its class network, as in Go's DefaultMask.
   const lead = v4[0] ?? 0;
   return { ip, mask: Uint8Array.of(255, lead < 0x80 ? 0 : 255, lead < 0xc0 ? 0 : 255, 0) };
 }

@@ -25,7 +25,7 @@ export const builtins: BuiltinFamily = {
       question = httpQuestionOf(request);
     } catch (cause) {
       if (!(cause instanceof BuiltinError)) throw cause;
-      // Undefined, which it is in OPA, `not` would turn into true: whoever can spoil a request could open the gate.
+      // In OPA the call is undefined, which `not` turns into true: a caller who can spoil a request could get a permit.
       if (raises(operand)) throw new Undecided('policy_failed', `http.send: ${cause.message}`, { cause });
       return errorValue('eval_http_send_internal_error', cause.message);
     }
@@ -55,7 +55,7 @@ export const builtins: BuiltinFamily = {
     }
     const failed = asFailed(reply);
     context.record('net.lookup_ip_addr', shownText, RegoObject.of({ error: failedValue(failed) }));
-    // That there is no such name is an answer, and the call is undefined, as in OPA.
+    // "No such name" is an answer, and the call is undefined, as in OPA.
     if (failed.why === 'not_found') return undefined;
     throw unavailable('net.lookup_ip_addr', failed);
   },

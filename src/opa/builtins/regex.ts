@@ -56,7 +56,7 @@ function delimiter(value: Value, position: number): string {
   return text;
 }
 
-/** Text outside the delimiters stands for itself, text inside is a pattern. */
+/** Text outside the delimiters is literal, text inside is a pattern. */
 function templatePattern(context: BuiltinContext, template: string, start: string, end: string): string {
   let pattern = '^';
   let level = 0;

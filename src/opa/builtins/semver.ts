@@ -26,7 +26,7 @@ const versionText = new RegExp(
   `^v?(0|[1-9]\\d*)\\.(0|[1-9]\\d*)\\.(0|[1-9]\\d*)(?:-(${identifiers}))?(?:\\+${identifiers})?$`,
 );
 
-/** SemVer 2.0.0 with OPA's leave: a `v` may stand before, and each number has to fit 64 bits. */
+/** SemVer 2.0.0 with OPA's leave: a leading `v` is allowed, and each number must fit 64 bits. */
 function parse(text: string): Version | undefined {
   const match = versionText.exec(text);
   if (match === null) return undefined;

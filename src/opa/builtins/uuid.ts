@@ -29,7 +29,7 @@ function parse(text: string): Buffer | undefined {
     if (text.slice(0, 9).toLowerCase() !== 'urn:uuid:') return undefined;
     plain = text.slice(9);
   } else if (text.length === 38) {
-    // Which characters stand around it is not looked at.
+    // The characters around it are not checked.
     plain = text.slice(1, 37);
   } else if (text.length === 32) {
     return /^[0-9a-fA-F]{32}$/.test(text) ? Buffer.from(text, 'hex') : undefined;

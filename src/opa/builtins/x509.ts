@@ -99,7 +99,7 @@ function certificatesOfPem(text: string): readonly Certificate[] {
   return parseCertificates(Buffer.concat(parts));
 }
 
-/** What cannot be parsed is not verified; what cannot be meant as options is an error. */
+/** Certificates that cannot be parsed are not verified; malformed options are an error. */
 function verified(
   context: BuiltinContext,
   text: string,

@@ -251,7 +251,7 @@ function jsEscape(text: string): string {
     const code = character.codePointAt(0) ?? 0;
     if (/['"\\]/.test(character)) return `\\${character}`;
     if (/[<>&=]/.test(character) || code < 0x20) return `\\u${hexadecimal(code)}`;
-    // A byte that is no UTF-8 is left as it is.
+    // A byte that is not UTF-8 is left as it is.
     if (code < 0x80 || (code >= 0xdc80 && code <= 0xdcff) || isPrint(character)) return character;
     return `\\u${hexadecimal(code)}`;
   }).join('');

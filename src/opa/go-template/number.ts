@@ -5,7 +5,7 @@ const int64Max = 2n ** 63n - 1n;
 const uint64Max = 2n ** 64n - 1n;
 
 /**
- * What a number in a template stands for: an int or a float64, by how it is written.
+ * The value of a number in a template: an int or a float64, by how it is written.
  *
  * @returns undefined for an integer that no int holds, which is an error only where it is used
  */
@@ -67,7 +67,7 @@ function doubleOf(mantissa: bigint, exponent: number): number {
   return Number(up ? kept + 1n : kept) * 2 ** unit;
 }
 
-/** Underscores stand between digits, or behind what names the base. */
+/** Underscores are allowed between digits, or behind the prefix of the base. */
 function separates(text: string): boolean {
   if (!text.includes('_')) return true;
   const hexadecimal = /^[+-]?0[xX]/.test(text);

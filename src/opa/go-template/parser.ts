@@ -13,7 +13,7 @@ export type Node =
   | { readonly kind: 'template'; readonly name: string; readonly pipe: Pipe | undefined }
   | { readonly kind: 'break' | 'continue' };
 
-/** What ends a list of nodes and is none of them. */
+/** A token that ends a list of nodes and is not part of it. */
 type Ending = { readonly kind: 'end' } | { readonly kind: 'else' };
 
 export interface Branch {
@@ -45,7 +45,7 @@ export type Operand =
 
 export type Templates = ReadonlyMap<string, readonly Node[]>;
 
-/** What Go calls the outermost template here; a definition of this name takes its place where the text is empty. */
+/** Go's name of the outermost template here; a definition of this name takes its place where the text is empty. */
 export const mainName = 'template';
 
 /**
@@ -59,7 +59,7 @@ export function parseTemplate(text: string, charge: (units: number) => void): Te
   return templates;
 }
 
-/** What may stand in a pipeline. */
+/** The nodes that a pipeline may contain. */
 const operandKinds: ReadonlySet<TokenKind> = new Set([
   'bool',
   'char',

@@ -48,7 +48,7 @@ export function dateOf(days: number): { readonly year: number; readonly month: n
   };
 }
 
-/** What a place's clock shows at an instant. */
+/** The clock of a place at an instant. */
 export function civilAt(seconds: number, zone: Zone): Civil {
   const local = seconds + zone.at(seconds).offset;
   const days = Math.floor(local / secondsPerDay);

@@ -1,4 +1,4 @@
-/** Digits of a number and where its point stands: the value is 0.digits × 10^point. */
+/** Digits of a number and the position of its point: the value is 0.digits × 10^point. */
 interface Digits {
   readonly digits: string;
   readonly point: number;
@@ -134,7 +134,7 @@ function hexadecimal(magnitude: number, precision: number): string {
     exponent--;
   }
   exponent += 52;
-  // 13 hexadecimal digits stand behind the point; cut to the precision, half to even.
+  // 13 hexadecimal digits follow the point; cut to the precision, half to even.
   if (precision >= 0 && precision < 13) {
     const shift = BigInt((13 - precision) * 4);
     const extra = mantissa & ((1n << shift) - 1n);

@@ -131,7 +131,7 @@ function matches(a: Token, b: Token): boolean {
   return false;
 }
 
-/** Takes off what both ends have in common, as far as no flag stands there. */
+/** Removes the common part of both ends, up to the first flag. */
 function trim(a: Glob, b: Glob): { readonly a: Glob; readonly b: Glob } | undefined {
   let left = 0;
   for (; ; left++) {

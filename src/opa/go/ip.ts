@@ -62,7 +62,7 @@ export function parseIp(text: string): Ip | undefined {
   return address?.length === 4 ? join(v4Prefix, address) : address;
 }
 
-/** `net.ParseCIDR`: the address as written, and the network it stands for. */
+/** `net.ParseCIDR`: the address as written, and its network. */
 export function parseCidr(text: string): { readonly ip: Ip; readonly network: Network } | undefined {
   const slash = text.indexOf('/');
   if (slash < 0) return undefined;
@@ -98,7 +98,7 @@ export function to4(ip: Ip): Ip | undefined {
   return isV4Mapped(ip) ? ip.subarray(12) : undefined;
 }
 
-/** `IP.Mask`; undefined stands for Go's nil. */
+/** `IP.Mask`; undefined is Go's nil. */
 export function maskIp(ip: Ip, mask: Uint8Array): Ip | undefined {
   const bits =
     mask.length === 16 && ip.length === 4 && mask.subarray(0, 12).every((byte) => byte === 0xff)

@@ -353,7 +353,7 @@ class TimeParser {
       return true;
     }
     if (this.#rest.length < 3) return false;
-    // Other abbreviations stand for no certain offset, and Go takes them for UTC's.
+    // Other abbreviations have no certain offset, and Go takes them for UTC.
     const keep = (): void => undefined;
     if (/^(?:ChST|MeST)/.test(this.#rest)) return this.#take(/^.{4}/, keep);
     if (this.#rest.startsWith('GMT')) return this.#take(/^GMT(?:[+-](?:0*(?:1?\d|2[0-3]))(?!\d))?/, keep);

@@ -8,7 +8,7 @@ export function isAddress(text: string): boolean {
 
 const visible = /[!-~\u0080-\uffff]/;
 
-/** What is read stands at a place; a step that fails says so and may leave the place anywhere. */
+/** Reads from a position; a step that fails says so and may leave the position anywhere. */
 class AddressReader {
   readonly #text: string;
   #at = 0;
@@ -63,7 +63,7 @@ class AddressReader {
     return atom !== undefined && !/^\.|\.\.|\.$/.test(atom);
   }
 
-  /** Points may stand anywhere in it. */
+  /** Points may occur anywhere in it. */
   #atom(): string | undefined {
     let end = this.#at;
     for (; end < this.#text.length; end++) {
@@ -134,7 +134,7 @@ class AddressReader {
     return true;
   }
 
-  /** From behind its parenthesis; others may stand in it. */
+  /** From behind its parenthesis; it may contain others. */
   #comment(): string | undefined {
     let content = '';
     for (let depth = 1; this.#at < this.#text.length; this.#at++) {
@@ -170,7 +170,7 @@ function isSpace(character: string): boolean {
   return character === ' ' || character === '\t';
 }
 
-/** A byte that is no UTF-8. */
+/** A byte that is not UTF-8. */
 function isStrayByte(text: string, at: number): boolean {
   const unit = text.charCodeAt(at);
   if (unit < 0xdc00 || unit > 0xdfff) return false;
@@ -182,7 +182,7 @@ function isStrayByte(text: string, at: number): boolean {
 function hasKnownCharset(word: string): boolean {
   const [, charset = '', encoding = '', content = ''] = /^=\?([^?]+)\?([^?])\?([^?]*)\?=$/.exec(word) ?? [];
   if (charset === '' || /^(?:utf-8|iso-8859-1|us-ascii)$/i.test(charset)) return true;
-  // What it fails to decode stands as it is.
+  // Words that it fails to decode stay unchanged.
   if (/^[bB]$/.test(encoding)) return decodeBase64(content, 'std') === undefined;
   if (/^[qQ]$/.test(encoding)) return !/^(?:[ -<>-~\r\n]|=[0-9a-fA-F]{2})*$/.test(content);
   return true;

@@ -3,7 +3,7 @@ import { decodeBase64 } from './base64.ts';
 export interface PemBlock {
   readonly type: string;
   readonly bytes: Buffer;
-  /** What follows the block. */
+  /** The text after the block. */
   readonly rest: string;
 }
 

@@ -1,6 +1,6 @@
 import { RegoNumber, RegoObject, RegoSet, type Value } from '../values/value.ts';
 
-/** What Go's `strconv.IsPrint` takes for printable: letters, marks, numbers, punctuation, symbols and the ASCII space. */
+/** Printable characters by Go's `strconv.IsPrint`: letters, marks, numbers, punctuation, symbols and the ASCII space. */
 const printable = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u;
 
 const named: Readonly<Record<string, string>> = {
@@ -36,7 +36,7 @@ function escaped(character: string, mark: string, ascii: boolean): string {
   if (ascii ? code >= 0x20 && code < 0x7f : printable.test(character)) return character;
   const name = named[character];
   if (name !== undefined) return name;
-  // A lone surrogate stands for a byte that is no UTF-8: see text.ts.
+  // A lone surrogate represents a byte that is not UTF-8: see text.ts.
   if (code >= 0xdc80 && code <= 0xdcff) return `\\x${hex(code - 0xdc00, 2)}`;
   if (code < 0x20 || code === 0x7f) return `\\x${hex(code, 2)}`;
   return code < 0x10000 ? `\\u${hex(code, 4)}` : `\\U${hex(code, 8)}`;

@@ -3,7 +3,7 @@ import { textOf } from '../values/text.ts';
 const escapes: Readonly<Record<string, number>> = { a: 7, b: 8, f: 12, n: 10, r: 13, t: 9, v: 11, '\\': 92 };
 const escapeSequence = /\\(?:([abfnrtv\\'"])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3}))/y;
 
-/** Go's `strconv.Unquote`; undefined for what is no literal. */
+/** Go's `strconv.Unquote`; undefined for text that is not a literal. */
 export function unquote(literal: string): string | undefined {
   const mark = literal.charAt(0);
   if (literal.length < 2 || !literal.endsWith(mark)) return undefined;
@@ -35,7 +35,7 @@ function pieceAt(
   const character = String.fromCodePoint(code);
   if (character === '\n' || character === mark) return undefined;
   if (character !== '\\') {
-    // A byte that is no UTF-8 is not kept.
+    // A byte that is not UTF-8 is not kept.
     const stray = code >= 0xd800 && code <= 0xdfff;
     return { code: stray ? 0xfffd : code, byte: false, length: character.length };
   }

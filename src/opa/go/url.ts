@@ -39,7 +39,7 @@ export function unescapePercent(text: string): string | undefined {
   return textOf(Buffer.from(plain));
 }
 
-/** What Go's `url.Parse` finds; empty where there is none. */
+/** The parts that Go's `url.Parse` finds; an absent part is empty. */
 export interface Url {
   readonly scheme: string;
   /** All there is behind the scheme, where no slash begins it. */
@@ -55,7 +55,7 @@ export interface Url {
   readonly fragment: string;
   /** As written, where encoding the fragment again would not give the same. */
   readonly rawFragment: string;
-  /** Of `file:/path`: no slashes stand before the empty host. */
+  /** Of `file:/path`: the empty host has no slashes before it. */
   readonly omitHost: boolean;
 }
 
@@ -158,7 +158,7 @@ function parseLiteral(host: string): string | undefined {
   if (address === undefined || zone === undefined) return undefined;
   const withZone = /^([^%]*)(%.+)?$/s.exec(address + zone);
   const ip = withZone === null ? undefined : parseIp(withZone[1] ?? '');
-  // In brackets stands an IPv6 address, which one with colons is.
+  // Brackets contain an IPv6 address: an address with colons.
   if (ip === undefined || !address.includes(':')) return undefined;
   return `[${address}${zone}]${host.slice(close + 1)}`;
 }
@@ -167,7 +167,7 @@ function isOptionalPort(port: string): boolean {
   return /^(?::\d*)?$/.test(port);
 }
 
-/** In a host only bytes that are no ASCII may be escaped, and the percent sign itself. */
+/** In a host only non-ASCII bytes and the percent sign itself may be escaped. */
 function unescapeHost(text: string): string | undefined {
   if (/%(?![89a-fA-F][0-9a-fA-F]|25)/.test(text)) return undefined;
   return onlyHostCharacters(text.replace(/%[0-9a-fA-F]{2}/g, '')) ? unescapePercent(text) : undefined;

@@ -53,7 +53,7 @@ export class GoSlice {
   }
 }
 
-/** What an array has room for that Go appended to one by one: it doubles while it is small. */
+/** The capacity of an array that Go appended to one by one: it doubles while it is small. */
 function grown(length: number): number {
   return length > 512 ? length : 2 ** Math.ceil(Math.log2(length || 1)) * Math.min(length, 1);
 }

@@ -110,7 +110,7 @@ class Composer {
     if (!this.#prefixes.has('!!')) this.#prefixes.set('!!', 'tag:yaml.org,2002:');
   }
 
-  /** @param place a sequence that is not indented may only stand as a value or a key of a block mapping */
+  /** @param place a sequence that is not indented is allowed only as a value or a key of a block mapping */
   #node(place: 'block' | 'mapping' | 'flow'): YamlNode {
     this.#charge(1);
     const start = this.#token;
@@ -160,7 +160,7 @@ class Composer {
     return prefix + suffix;
   }
 
-  /** A mapping's value whose dashes stand no deeper than its keys. */
+  /** A mapping's value whose dashes are not indented more than its keys. */
   #flatSequence(sequence: Sequence): Sequence {
     const ends = ['block-entry', 'key', 'value', 'block-end'] as const;
     while (this.#take('block-entry')) sequence.items.push(this.#is(...ends) ? nothing : this.#node('block'));

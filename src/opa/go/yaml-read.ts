@@ -27,7 +27,7 @@ export function readYaml(text: string, charge: Charge): Value {
   return value;
 }
 
-/** Stands for infinities, and for what is no number. */
+/** Replaces infinities and NaN. */
 const noNumber = new RegoNumber('');
 
 function holdsNoNumber(value: Value): boolean {
@@ -107,7 +107,7 @@ class Decoder {
     return keyOf(scalarMeaning(node));
   }
 
-  /** What stands in the map itself comes first, then what was merged earlier. */
+  /** Members of the map itself come first, then those that were merged earlier. */
   #merge(object: RegoObject, taken: Set<Value>, source: YamlNode): void {
     const fault = 'map merge requires map or sequence of maps as the value';
     if (source.kind === 'alias') {

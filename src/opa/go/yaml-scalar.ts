@@ -1,4 +1,4 @@
-/** What go-yaml makes of a plain scalar. */
+/** Plain scalars as go-yaml resolves them. */
 export type YamlScalar =
   | { readonly tag: 'null' }
   | { readonly tag: 'bool'; readonly value: boolean }

@@ -8,7 +8,7 @@ export type YamlToken =
   | { readonly kind: 'version-directive'; readonly text: string }
   | { readonly kind: Mark };
 
-/** What stands in the text as a character or an indentation. */
+/** Tokens that are a character or an indentation in the text. */
 export type Mark =
   | 'document-start'
   | 'document-end'
@@ -25,7 +25,7 @@ export type Mark =
   | 'key'
   | 'value';
 
-/** What may turn out to be a key once a colon follows it on its line. */
+/** A token that becomes a key if a colon follows it on its line. */
 interface SimpleKey {
   possible: boolean;
   required: boolean;
@@ -79,7 +79,7 @@ const isUri = (character: string): boolean => /^[0-9A-Za-z_\-;/?:@&=+$,.!~*'()[\
 
 /**
  * The tokens of a YAML stream as go-yaml cuts it. Other readers of YAML forgive more or less: what a text means depends on
- * where a tab may stand, which names an anchor may have, and what ends a plain scalar.
+ * where a tab is allowed, which names an anchor may have, and what ends a plain scalar.
  *
  * @throws YamlError
  * @see go.yaml.in/yaml/v3, scannerc.go
@@ -92,7 +92,7 @@ class Scanner {
   readonly #characters: readonly string[];
   readonly #charge: Charge;
   readonly #tokens: YamlToken[] = [];
-  /** What goes before the token of a key that was seen to be one only at its colon. */
+  /** Tokens to insert before a key that was recognised only at its colon. */
   readonly #before = new Map<number, readonly YamlToken[]>();
   #at = 0;
   #line = 0;

@@ -84,7 +84,7 @@ function isSimpleKey(key: string): boolean {
 const notPrintable = /[^\n\t\x20-\x7e\u00a0-\ud7ff\ue000-\ufefe\uff00-\ufffd]/;
 const lineBreak = /[\r\n\u0085\u2028\u2029]/;
 
-/** What of a string forbids which style. */
+/** The text of a string, in a style that its characters allow. */
 function scalar(text: string, indent: number, simpleKey: boolean): string {
   const breaks = lineBreak.test(text);
   const special = notPrintable.test(text);

@@ -22,7 +22,7 @@ import type {
 import { GraphqlError } from './lexer.ts';
 
 // Documents that a policy hands over as objects, in the form that graphql.parse_query and graphql.parse_schema return.
-// What is missing is empty, what is of the wrong type makes the document malformed, as in Go's JSON.
+// A missing member is empty, a member of the wrong type makes the document malformed, as in Go's JSON.
 
 export function queryFrom(document: RegoObject): QueryDocument {
   return { Operations: list(document, 'Operations', operation), Fragments: list(document, 'Fragments', fragment) };

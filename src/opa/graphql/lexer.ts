@@ -53,7 +53,7 @@ export class Lexer {
   }
 
   #number(text: string): Token {
-    // What matched would have gone on, had there been digits.
+    // With digits the match would have continued.
     unfinishedNumber.lastIndex = this.#at;
     const next = unfinishedNumber.exec(this.#text)?.[0];
     const isFloat = /[.eE]/.test(text);

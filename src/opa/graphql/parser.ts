@@ -81,7 +81,7 @@ const noDescription: Description = { text: '', comment: undefined };
 class Parser {
   readonly #lexer: Lexer;
   #token: Token;
-  /** The comments that stand right before the token at hand. */
+  /** The comments directly before the current token. */
   #comment: CommentGroup | undefined;
 
   constructor(text: string) {

@@ -1,7 +1,7 @@
 import type { SchemaDocument } from './document.ts';
 import { parseSchema } from './parser.ts';
 
-/** What every schema holds unsaid, without the descriptions. */
+/** The implicit part of every schema, without the descriptions. */
 const text = `
 scalar Int
 scalar Float

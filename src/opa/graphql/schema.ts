@@ -55,7 +55,7 @@ class SchemaChecker implements Schema {
   readonly types = new Map<string, Definition>();
   readonly directives = new Map<string, DirectiveDefinition>();
   readonly roots = new Map<string, string>();
-  /** The types that may stand where the type of the name is asked for. */
+  /** The types that are allowed where the named type is expected. */
   readonly #possible = new Map<string, string[]>();
 
   constructor(document: SchemaDocument) {

@@ -171,7 +171,7 @@ function valueNode({ Raw, Kind: kind, Children = [] }: GraphqlValue): ValueNode 
   }
 }
 
-/** gqlparser, which made the tree, has seen to it that no variable stands here. */
+/** gqlparser, which made the tree, ensures that this is not a variable. */
 function constantNode(value: GraphqlValue | undefined): ConstValueNode | undefined {
   return value === undefined ? undefined : (valueNode(value) as ConstValueNode);
 }

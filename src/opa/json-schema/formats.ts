@@ -6,7 +6,7 @@ import { parseUrl } from '../go/url.ts';
 import type { Charge } from '../values/charge.ts';
 import { byteLength } from '../values/text.ts';
 
-/** A format that is not known is no constraint. */
+/** An unknown format is not a constraint. */
 export function hasFormat(format: string, text: string, charge: Charge): boolean {
   switch (format) {
     case 'date':

@@ -11,7 +11,7 @@ export type Draft = 4 | 6 | 7 | 'hybrid';
 /** A reference as Go's URLs write it: its parts, still encoded. */
 interface Reference {
   readonly scheme: string;
-  /** With what stands before it; undefined without `//`. */
+  /** With the text before it; undefined without `//`. */
   readonly authority: string | undefined;
   readonly path: string;
   readonly query: string | undefined;
@@ -153,7 +153,7 @@ export class SchemaPool {
       // Taken as they are, whatever they hold.
       if (key === 'const' || key === 'enum') continue;
       if (key === 'properties' || key === 'dependencies' || key === 'patternProperties') {
-        // Their members' names are no keywords.
+        // Their members' names are not keywords.
         if (member instanceof Map) for (const inner of member.values()) this.#resolve(inner, local, draft);
       } else {
         this.#resolve(member, local, draft);
@@ -162,7 +162,7 @@ export class SchemaPool {
   }
 }
 
-/** What is no reference is told of when the schema is read. */
+/** A value that is not a reference is reported when the schema is read. */
 function quietly(parent: string, child: string): string | undefined {
   try {
     return resolveReference(parent, child);
@@ -195,7 +195,7 @@ export function draftOf(document: Json): Draft | undefined {
   }
 }
 
-/** What a JSON pointer names. A fragment that is no pointer, and names no id, stands for the whole document. */
+/** The target of a JSON pointer. A fragment that is neither a pointer nor an id means the whole document. */
 function memberAt(document: Json, pointer: string): Json {
   if (!pointer.startsWith('/')) return document;
   let node: Json = document;

@@ -7,7 +7,7 @@ import { RegoNumber } from '../values/value.ts';
 import { type Draft, draftOf, normalReference, SchemaPool } from './references.ts';
 import { comparableText, isInteger, type Json, type JsonObject } from './schema-json.ts';
 
-/** One schema, or the part of one that stands for itself, with its keywords read. */
+/** One schema, or an independent part of one, with its keywords read. */
 export class Schema {
   /** What the object that the schema is for calls the member it describes. */
   readonly property: string;
@@ -62,7 +62,7 @@ export class Schema {
  * Reads a schema the way OPA does, errors and leniency included: nothing validates it against its draft's own schema,
  * and a keyword of a later draft counts for nothing in an earlier one.
  *
- * @throws BuiltinError where it is no schema, in OPA's words
+ * @throws BuiltinError if it is not a schema, in OPA's words
  */
 export function compileSchema(document: Json, charge: Charge): Schema {
   return new Compiler(charge).compile(document);

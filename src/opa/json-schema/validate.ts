@@ -12,7 +12,7 @@ export interface Violation {
   readonly description: string;
 }
 
-/** Where in the document one stands. */
+/** The current place in the document. */
 interface Place {
   readonly name: string;
   readonly parent: Place | undefined;
@@ -332,7 +332,7 @@ function within(parent: Place, name: string): Place {
 
 function fieldOf(place: Place): string {
   const names: string[] = [];
-  // The root stands only for itself.
+  // The root means only itself.
   for (let at: Place | undefined = place; at?.parent !== undefined; at = at.parent) names.push(at.name);
   return names.length === 0 ? place.name : names.reverse().join('.');
 }

@@ -231,7 +231,7 @@ export class BodyReader extends TermReader {
   }
 
   #joined(kind: 'and' | 'or', left: Operand, right: Operand): Operand {
-    // What only prints cannot fail.
+    // An expression that only prints cannot fail.
     if (isVoid(left.body) || isVoid(right.body)) this.error();
     const terms = {
       kind,
@@ -330,7 +330,7 @@ interface Membership {
   readonly domain: Term;
 }
 
-/** What `x in xs` or `k, v in xs` says; undefined for what is neither. */
+/** The parts of `x in xs` or `k, v in xs`; undefined for other terms. */
 function membership(term: Term): Membership | undefined {
   if (term.type !== 'call') return undefined;
   const [operator, first, second, third] = term.value;

@@ -1,4 +1,4 @@
-/** What rules cannot be called: the names of all of OPA's builtin functions. */
+/** Names that rules cannot have: those of all of OPA's builtin functions. */
 export const builtinNames: ReadonlySet<string> = new Set(
   `abs all and any array.concat array.flatten array.reverse array.slice assign base64.decode base64.encode
   base64.is_valid base64url.decode base64url.encode base64url.encode_no_pad bits.and bits.lsh bits.negate

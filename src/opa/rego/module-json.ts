@@ -56,7 +56,7 @@ function commentValue(text: string): Value {
 
 class TreeWriter {
   readonly #charge: Charge;
-  /** What a template string of nothing has for its parts. */
+  /** The parts of an empty template string. */
   readonly #noParts: null | readonly [];
 
   constructor(charge: Charge, noParts: null | readonly []) {

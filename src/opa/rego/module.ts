@@ -12,7 +12,7 @@ export interface Module {
 }
 
 /**
- * What OPA's `ast.ParseModule` makes of a module of Rego v1.
+ * A module of Rego v1 as OPA's `ast.ParseModule` returns it.
  *
  * @throws BuiltinError
  */
@@ -36,7 +36,7 @@ function refused(reason: string): BuiltinError {
   return new BuiltinError(`rego_parse_error: ${reason}`);
 }
 
-/** An expression that stands alone declares a rule. */
+/** An expression on its own declares a rule. */
 function ruleOfBody([expr, more]: readonly Expr[]): Rule {
   if (expr === undefined || more !== undefined) throw refused('multiple expressions cannot be used for rule head');
   const { terms } = expr;
@@ -85,7 +85,7 @@ function headOfEquality(left: Term, right: Term): Head {
   return { ...head, name: first.value, key: second };
 }
 
-/** What Rego v1 asks of a rule, and of what it falls back to. */
+/** The rules of Rego v1 for a rule and for its `else` branches. */
 function checkRule(rule: Rule): void {
   const { head, bodyGenerated, isDefault, otherwise } = rule;
   const named = head.ref.length < 2 && keywordsOfV1.has(head.name);

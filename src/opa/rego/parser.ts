@@ -27,7 +27,7 @@ export interface Parsed {
   readonly statements: readonly Statement[];
   readonly comments: readonly { readonly text: string; readonly start: number }[];
 }
-/** What may follow a keyword only where it is meant for a rule's name, which it cannot be. */
+/** Tokens that follow a keyword only if it is used as a rule's name, which is not allowed. */
 const ruleNameFollowers = [':=', '=', 'if', 'contains', '('];
 const operatorFollowers = [':=', '=', 'if', 'contains'];
 const pathFollowers = [':=', '=', '('];

@@ -1,6 +1,6 @@
 import { BuiltinError } from '../values/builtin.ts';
 
-/** What a token is: a mark or keyword as it is written, or what stands for a kind of text. */
+/** The kind of a token: a mark or keyword as it is written, or the name of a kind of text. */
 export type TokenKind =
   | 'illegal'
   | 'end'

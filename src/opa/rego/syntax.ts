@@ -48,7 +48,7 @@ export interface Expr {
   readonly terms: Terms;
   readonly negated: boolean;
   readonly with: readonly With[];
-  /** Nobody wrote it. */
+  /** Generated, not in the source. */
   readonly generated?: boolean;
   /** Where it begins in the text. */
   readonly start: number;
@@ -64,7 +64,7 @@ export interface Head {
   /** The value was not written. */
   readonly valueGenerated: boolean;
   readonly keywords: readonly ('if' | 'contains')[];
-  /** What of it was written for the rule before. */
+  /** The parts that were written for the rule before. */
   readonly copied?: 'all' | 'all but its value';
 }
 

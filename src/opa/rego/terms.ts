@@ -77,7 +77,7 @@ export abstract class TermReader extends TokenReader {
     while (left !== undefined && names.includes(this.kind)) {
       const operator = this.operator(names) as Term;
       const right = this.#binary(level + 1);
-      // The error stands; what was read before it is the term.
+      // The error is kept; the text before it is the term.
       if (right === undefined) return left;
       left = callOf(operator, left, right);
     }

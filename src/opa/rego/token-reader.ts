@@ -31,7 +31,7 @@ export class TokenReader {
   protected readonly text: string;
   readonly #charge: (units: number) => void;
   protected state: State;
-  /** What attempts have read before is not read again by the next one. */
+  /** Tokens that earlier attempts have read are not read again. */
   protected remembered: Remembered | undefined;
 
   constructor(text: string, charge: (units: number) => void) {
@@ -104,7 +104,7 @@ export class TokenReader {
     return undefined;
   }
 
-  /** What comes right behind the token at hand, a space included. */
+  /** The text directly after the current token, a space included. */
   protected following(skipSpace = false): TokenKind {
     const before = this.state;
     this.scan(skipSpace);

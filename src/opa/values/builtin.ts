@@ -13,17 +13,17 @@ export type Builtin = (context: BuiltinContext, ...operands: Value[]) => Value |
 
 export class BuiltinError extends Error {}
 
-/** What a builtin may know and keep beside its operands. */
+/** The context of a builtin's call, besides its operands. */
 export interface BuiltinContext {
   /** The one reading of the clock that the decision rests on. */
   readonly nowNs: bigint;
-  /** 32 bytes that nobody could foresee and that stay the same for one decision and purpose. */
+  /** 32 unpredictable bytes that stay the same for one decision and purpose. */
   random(purpose: string): Buffer;
-  /** What was made from a text before (a compiled pattern, a parsed schema), or is made now and kept for a while. */
+  /** An object made from a text (a compiled pattern, a parsed schema), cached for a while. */
   kept<T>(kind: string, text: string, make: () => T): T;
   readonly charge: Charge;
   /**
-   * What came of a question to somebody outside; within one decision the same question has the same reply.
+   * The reply of a server; within one decision the same question has the same reply.
    *
    * @param shownText the operands as JSON text, as the record may show them
    * @throws Unanswered where the reply has to be waited for
@@ -31,7 +31,7 @@ export interface BuiltinContext {
   reply(name: OutboundBuiltin, shownText: string, question: OutboundRequest): OutboundReply;
   /** For `nd_builtin_cache`: what the call came to, a failure too, so that a replay comes to the same. */
   record(name: OutboundBuiltin, shownText: string, result: Value): void;
-  /** What stands in the record for a text that must not: the same for the same text, within one decision. */
+  /** The replacement in the record for a secret text: the same for the same text, within one decision. */
   withheld(secret: string): string;
 }
 

@@ -2,7 +2,7 @@ import { integerOf } from '../../text/decimal.ts';
 import { BuiltinError } from './builtin.ts';
 import { nameOf, RegoNumber, RegoObject, RegoSet, type Value } from './value.ts';
 
-// What OPA's builtins accept for an operand, in the words of its errors. Positions count from 1.
+// Operand types that OPA's builtins accept, in the words of its errors. Positions count from 1.
 
 export function stringOperand(value: Value, position: number): string {
   return typeof value === 'string' ? value : mustBe(position, value, 'string');

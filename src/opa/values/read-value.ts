@@ -14,7 +14,7 @@ export function readValue(text: string, charge?: Charge): Value {
   return value;
 }
 
-/** More than any document needs, and few enough for the stack of whoever walks the value. */
+/** More than any document needs, and few enough for the stack of code that walks the value. */
 const depthMax = 1_000;
 
 /** More than JSON has: the module keeps a number as policy or input wrote it, and Rego writes `.5` and reads "+5". */

@@ -28,7 +28,7 @@ export function textOf(bytes: Buffer, charge?: Charge): string {
 
 /** Decoded here and in one go: a text may be a million such bytes, and a string or a look by Node for each takes a microsecond. */
 function escapedTextOf(bytes: Buffer): string {
-  // No byte stands for more than one unit of UTF-16.
+  // A byte becomes at most one unit of UTF-16.
   const units = new Uint16Array(bytes.length);
   let end = 0;
   let at = 0;
@@ -68,7 +68,7 @@ function sequenceLength(bytes: Buffer, at: number, lead: number): number {
   return length;
 }
 
-/** The bytes that a text stands for. */
+/** The bytes that a text represents. */
 export function bytesOf(text: string): Buffer {
   if (text.isWellFormed()) return Buffer.from(text, 'utf8');
   // Three bytes a UTF-16 unit is the most that UTF-8 takes.
@@ -86,7 +86,7 @@ export function bytesOf(text: string): Buffer {
       bytes[end++] = point - escapes;
       continue;
     }
-    // Half a pair that is no escape becomes U+FFFD, as everywhere in Node.
+    // Half a pair that is not an escape becomes U+FFFD, as everywhere in Node.
     if (point >= 0xd800 && point <= 0xdfff) point = 0xfffd;
     if (point < 0x800) {
       bytes[end++] = 0xc0 | (point >> 6);

@@ -5,11 +5,11 @@ import type { Charge } from './charge.ts';
 
 /**
  * Values as policy and builtins exchange them: sets are apart from arrays, objects may have any value for a key, numbers
- * are exact. A string may hold bytes that are no UTF-8, each as a lone surrogate U+DC80 to U+DCFF (see `text.ts`).
+ * are exact. A string may hold bytes that are not UTF-8, each as a lone surrogate U+DC80 to U+DCFF (see `text.ts`).
  */
 export type Value = null | boolean | string | RegoNumber | readonly Value[] | RegoSet | RegoObject;
 
-/** A key that is longer stands by its digest in those that it is part of, so that they do not grow with the depth. */
+/** A longer key is replaced by its digest in the keys that contain it, so that these do not grow with the depth. */
 const keyUnitsMax = 256;
 
 export class RegoNumber {
@@ -100,7 +100,7 @@ export class RegoSet {
 
   /** The same for equal sets. */
   key(charge?: Charge): string {
-    // Keys have an order of their own, which is cheaper than that of what they stand for.
+    // Keys have an order of their own, which is cheaper than the order of their values.
     this.#key ??= shortened(
       `<${inOrder([...this.#members.keys()], charge)
         .map(delimited)
@@ -256,7 +256,7 @@ function compareObjects(a: RegoObject, b: RegoObject, charge: Charge | undefined
   return left.length < right.length ? -1 : 0;
 }
 
-/** What has no member of its own kind: for messages, with OPA's words. */
+/** The kind of a value in OPA's words, for messages. */
 export function nameOf(value: Value): string {
   if (value === null) return 'null';
   if (typeof value === 'boolean') return 'boolean';

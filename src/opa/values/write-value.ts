@@ -1,7 +1,7 @@
 import type { Charge } from './charge.ts';
 import { compareValues, RegoNumber, RegoObject, RegoSet, type Value } from './value.ts';
 
-/** The text of a value as `opa_value_parse` reads it; bytes that are no UTF-8 become U+FFFD, which is all it takes. */
+/** The text of a value as `opa_value_parse` reads it; bytes that are not UTF-8 become U+FFFD, since it accepts only UTF-8. */
 export function writeValue(value: Value): string {
   if (value === null) return 'null';
   switch (typeof value) {
@@ -58,7 +58,7 @@ function writeParts(value: Value, parts: string[], charge: Charge | undefined): 
   }
 }
 
-/** What a key is called where only strings can be keys; Go's encoder, which names the others, escapes for HTML. */
+/** The name of a key where only strings can be keys; Go's encoder, which names the others, escapes for HTML. */
 export function keyText(key: Value, charge?: Charge): string {
   return typeof key === 'string' ? key : writeJson(key, charge).replace(/[<>&\u2028\u2029]/g, escaped);
 }

@@ -9,7 +9,7 @@ import { type Instant, readTime } from './text.ts';
 /** A certificate (RFC 5280) as Go's crypto/x509 reads it. */
 export interface Certificate extends Extensions {
   readonly raw: Buffer;
-  /** What is signed. */
+  /** The signed part. */
   readonly toBeSigned: Buffer;
   readonly version: number;
   readonly serialNumber: bigint;

@@ -94,7 +94,7 @@ function holdsIp(ranges: readonly IpRange[], ip: Buffer): boolean {
 function holdsDomain(constraints: readonly string[], name: string, excluding: boolean): boolean {
   if (constraints.some((constraint) => constraint === '' || isInDomain(constraint, name))) return true;
   if (!excluding || !name.startsWith('*')) return false;
-  // A wildcard stands for the excluded name too.
+  // A wildcard matches the excluded name too.
   const trimmed = withoutFirstLabel(name);
   return trimmed !== '' && constraints.some((constraint) => withoutFirstLabel(constraint) === trimmed);
 }

@@ -1,8 +1,8 @@
 /** One of NIST's curves: y² = x³ - 3x + b modulo p. */
 export interface Curve {
-  /** What OpenSSL calls it. */
+  /** OpenSSL's name of it. */
   readonly name: string;
-  /** What a JWK calls it; undefined where JWKs do not have it. */
+  /** Its name in a JWK; undefined if JWKs do not have it. */
   readonly jwk: string | undefined;
   /** Of a coordinate, in bytes. */
   readonly size: number;

@@ -1,4 +1,4 @@
-/** What a domain name of a certificate must not break: no label is empty, every character prints. */
+/** The rule for domain names in a certificate: no label is empty, every character prints. */
 export function domainLabelsValid(domain: string, constraint: boolean): boolean {
   if (domain === '') return true;
   if (domain.endsWith('.') || /[^!-~]/.test(domain)) return false;

@@ -32,7 +32,7 @@ export interface AlternativeNames {
   readonly uris: readonly Url[];
 }
 
-/** What Go reads from a certificate's extensions; zero and -1 as Go has them. */
+/** A certificate's extensions as Go reads them; zero and -1 as Go has them. */
 export interface Extensions extends AlternativeNames {
   readonly keyUsage: number;
   readonly extKeyUsage: readonly number[];

@@ -160,7 +160,7 @@ function montgomeryOrEdwards(kind: 'ed25519' | 'x25519', seed: Buffer): PrivateK
   return { kind, seed, publicKey: spki.subarray(-32) };
 }
 
-/** @returns undefined for what is no identifier: the key itself may name the curve */
+/** @returns undefined for a value that is not an identifier: the key itself may name the curve */
 function namedCurve(parameters: Buffer | undefined): string | undefined {
   try {
     return parameters === undefined ? undefined : new Der(parameters).oid().join('.');

@@ -121,7 +121,7 @@ function valueAndText(tag: number, content: Buffer): Pick<Attribute, 'value' | '
   return { value, text: textTags.has(tag) && typeof value === 'string' ? value : undefined };
 }
 
-/** What Go's encoding/asn1 makes of a value of no type in particular. */
+/** A value without an expected type as Go's encoding/asn1 reads it. */
 function anyValue(tag: number, content: Buffer): Value {
   if (textTags.has(tag)) return stringOf(tag, content);
   const whole = (): Der => new Der(Buffer.concat([Buffer.of(tag), lengthOf(content.length), content]));

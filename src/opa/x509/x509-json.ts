@@ -21,7 +21,7 @@ export function oidValue(oid: readonly number[]): Value {
   return oid.map(integer);
 }
 
-/** What was read well, and cannot be written. */
+/** A value that was read but cannot be written. */
 export class NoJson extends BuiltinError {}
 
 /** @throws NoJson where its offset is a day, which RFC 3339 does not have */
