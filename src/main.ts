@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+// Tested by test/process/start.long.test.ts.
 import { randomInt, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -28,7 +29,7 @@ const graceMs = 20_000;
 const hurryMs = 500;
 /** What there is beyond that to write and let go; then something hangs. */
 const closingMs = 4_000;
-/** For a log that nobody reads. */
+/** How long to wait for unread log output, in ms. */
 const drainMs = 500;
 
 /** @see process.threadCpuUsage, in microseconds */
@@ -57,7 +58,7 @@ async function serve(args: readonly string[]): Promise<number> {
   setFlagsFromString('--no-wasm-lazy-compilation');
   const { values } = readArguments(args, { config: { type: 'string' } });
   const { config, path } = await loadConfig(values.config, effects);
-  // Files of ours are nobody else's, but for the group that a decision record or a socket is shared with.
+  // Only this user reads our files, and the group that a decision record or a socket is shared with.
   process.umask(0o027);
   const sink = lineSink(unblockedOutput(process.stdout.fd, process.stdout));
   const log = createLog({ ...config.log, clock, write: sink.write });
@@ -81,14 +82,14 @@ async function serve(args: readonly string[]): Promise<number> {
   };
   let asked = false;
   const onSignal = (signal: NodeJS.Signals): void => {
-    log.info(asked ? 'told again to stop: hurrying' : 'told to stop', { signal });
+    log.info(asked ? 'second signal: shutting down now' : 'shutting down', { signal });
     stop(exitCodes.ok, asked ? hurryMs : graceMs);
     asked = true;
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
   process.on('SIGHUP', () => void started.then((sidecar) => sidecar?.reloadBundle()));
-  // What nobody caught has left the process in a state that nobody knows: it says so and ends; the supervisor restarts it.
+  // After an uncaught fault the state of the process is unknown: it says so and ends; the supervisor restarts it.
   const onFault = (cause: unknown): void => {
     log.error('an unexpected fault ends the sidecar', { cause });
     stop(exitCodes.failure, hurryMs);
@@ -119,17 +120,19 @@ async function serve(args: readonly string[]): Promise<number> {
   const unread = await sink.drained(drainMs);
   if (unread > 0) {
     const errors = lineSink(unblockedOutput(process.stderr.fd, process.stderr));
-    errors.write(`postern serve: ${unread + log.dropped()} lines of the log were not written: nobody reads it`);
+    errors.write(
+      `postern serve: ${unread + log.dropped()} lines of the log were not written: its reader does not read`,
+    );
     await errors.drained(drainMs);
   }
   // `process.exit` waits for threads, also for one that hangs on a disk. (The first process of a container cannot kill
-  // itself; whoever runs the container does then.)
+  // itself; its runtime does that then.)
   if (code === undefined) process.kill(process.pid, 'SIGKILL');
-  // Not left to end by itself: whatever is still open, such as a log that nobody reads, would keep it for as long.
+  // Not left to end by itself: whatever is still open, such as an unread log, would keep it for as long.
   return process.exit(code ?? exitCodes.failure);
 }
 
-/** Aborts at the first SIGINT or SIGTERM; the second one ends the process as if nobody listened. */
+/** Aborts at the first SIGINT or SIGTERM; the second one ends the process as if there were no listener. */
 function toldToStop(): AbortSignal {
   const told = new AbortController();
   const stop = (): void => {

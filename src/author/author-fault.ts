@@ -1,3 +1,4 @@
+// Tested by test/author/policy-author-doc.long.test.ts.
 /** Why no bundle was built: every fault found, each a line for the policy author. */
 export class AuthorFault extends Error {
   readonly faults: readonly string[];

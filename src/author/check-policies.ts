@@ -1,3 +1,4 @@
+// Tested by test/author/build-bundle.long.test.ts.
 import { join, relative } from 'node:path';
 import { samplesFile } from '../bundle/reading/read-samples.ts';
 import { AuthorFault } from './author-fault.ts';

@@ -1,3 +1,4 @@
+// Tested by test/process/bundles.long.test.ts.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AuthorFault } from './author-fault.ts';

@@ -1,3 +1,4 @@
+// Tested by test/author/codes.test.ts.
 import { AuthorFault } from './author-fault.ts';
 import type { Opa } from './find-opa.ts';
 import { type Environment, runProgram } from './run-program.ts';

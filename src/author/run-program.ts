@@ -1,3 +1,4 @@
+// Tested by test/author/build-bundle.long.test.ts.
 import { execFile } from 'node:child_process';
 
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -1,3 +1,4 @@
+// Tested by test/author/build-bundle.long.test.ts.
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { jsonTextOf } from '../bundle/reading/read-json-text.ts';

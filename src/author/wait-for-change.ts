@@ -1,3 +1,4 @@
+// Tested by test/process/bundles.long.test.ts.
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';

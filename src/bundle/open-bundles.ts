@@ -1,3 +1,4 @@
+// Tested by test/outbound/sidecar.long.test.ts.
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+// Tested by test/cli/dispatch.test.ts.
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { isNativeError } from 'node:util/types';
 import { nearest } from '../config/nearest.ts';

@@ -1,3 +1,4 @@
+// Tested by test/process/bundles.long.test.ts.
 import { tmpdir } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { isNativeError } from 'node:util/types';

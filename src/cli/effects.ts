@@ -1,3 +1,4 @@
+// Tested by test/cli/explain.test.ts.
 import type { Clock } from '../domain/time.ts';
 
 /** All that a command touches outside of itself; `main.ts` hands in the process's own. */

@@ -1,3 +1,4 @@
+// Tested by test/cli/dispatch.test.ts.
 export const commands = ['serve', 'check-config', 'explain', 'build', 'dev', 'health', 'version'] as const;
 export type Command = (typeof commands)[number];
 

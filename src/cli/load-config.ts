@@ -1,3 +1,4 @@
+// Tested by test/cli/check-config.test.ts.
 import { parseConfig } from '../config/config.ts';
 import { configFileVariable } from '../config/environment.ts';
 import type { Config } from '../config/schema.ts';

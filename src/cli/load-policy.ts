@@ -1,3 +1,4 @@
+// Tested by test/outbound/sidecar.long.test.ts.
 import { readFile } from 'node:fs/promises';
 import { archiveLimits } from '../bundle/reading/read-archive.ts';
 import { readBundle } from '../bundle/reading/read-bundle.ts';

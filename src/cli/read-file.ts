@@ -1,3 +1,4 @@
+// Tested by test/cli/check-config.test.ts.
 import { isNativeError } from 'node:util/types';
 import { osErrorCode } from '../system/os-error.ts';
 import { CommandFailed } from './arguments.ts';

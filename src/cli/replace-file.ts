@@ -1,3 +1,4 @@
+// Tested by test/cli/build.long.test.ts.
 import { randomUUID } from 'node:crypto';
 import { mkdir, rename, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';

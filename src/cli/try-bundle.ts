@@ -1,3 +1,4 @@
+// Tested by test/cli/build.long.test.ts.
 import { AuthorFault } from '../author/author-fault.ts';
 import { archiveLimits } from '../bundle/reading/read-archive.ts';
 import type { SigningRule } from '../bundle/reading/verify-signature.ts';

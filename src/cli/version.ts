@@ -1,3 +1,4 @@
+// Tested by test/cli/dispatch.test.ts.
 import { readArguments } from './arguments.ts';
 import { type CliEffects, exitCodes } from './effects.ts';
 

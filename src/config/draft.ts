@@ -1,3 +1,4 @@
+// Tested by test/config/bundle-rules.test.ts.
 import type { Address, Config } from './schema.ts';
 
 /** A configuration some of whose members were faulty and are left out; lists keep their places. */

@@ -1,3 +1,4 @@
+// Tested by test/config/schema.test.ts.
 /** One thing wrong, and where: a path such as `decision.limits.body_bytes`, empty for the file as a whole. */
 export interface Fault {
   readonly at: string;

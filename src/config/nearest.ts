@@ -1,3 +1,4 @@
+// Tested by test/config/configuration-doc.test.ts.
 /**
  * How many single slips part two names: a letter too many, too few, wrong, or two changed over (optimal string
  * alignment distance).

@@ -1,3 +1,4 @@
+// Tested by test/config/configuration-doc.test.ts.
 import { isIP, isIPv4 } from 'node:net';
 import Value from 'typebox/value';
 import { below, type Fault, shown } from './fault.ts';

@@ -1,3 +1,4 @@
+// Tested by test/config/bundle-rules.test.ts.
 import { BlockList, isIPv6 } from 'node:net';
 import { posix } from 'node:path';
 import { bundlePaths, bundleRules } from './bundle-rules.ts';

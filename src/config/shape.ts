@@ -1,3 +1,4 @@
+// Tested by test/config/configuration-doc.test.ts.
 import type { TSchema } from 'typebox';
 import { configSchema, derived } from './schema.ts';
 

@@ -1,3 +1,4 @@
+// Tested by test/config/bundle-rules.test.ts.
 import { isAlias, isNode, isPair, isScalar, parseDocument, visit } from 'yaml';
 import { type Fault, shown } from './fault.ts';
 

@@ -1,3 +1,4 @@
+// Tested by test/control/control.test.ts.
 import { types } from 'node:util';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { asSidecarError, ControlRefused, type ErrorCode, RequestRefused } from '../domain/errors.ts';

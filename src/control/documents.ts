@@ -1,3 +1,4 @@
+// Tested by test/control/control.test.ts.
 import Type, { type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { ControlRefused, type ErrorCode } from '../domain/errors.ts';

@@ -1,3 +1,4 @@
+// Tested by test/control/control.test.ts.
 import type { Response } from 'express';
 import { ControlRefused, publicMessages, RequestRefused, type SidecarError } from '../domain/errors.ts';
 import type { Answer } from '../domain/request.ts';

@@ -1,3 +1,4 @@
+// Tested by test/request/authorize.test.ts.
 import type { BundleRevision } from './bundle.ts';
 import type { OutboundReply } from './outbound.ts';
 import type { EpochMs } from './time.ts';

@@ -1,3 +1,4 @@
+// Tested by test/knowledge/attestations/attestation-table.test.ts.
 import type { EpochMs } from './time.ts';
 
 /**

@@ -1,3 +1,4 @@
+// Tested by test/bundle/serving/bundle-slot.long.test.ts.
 declare const brand: unique symbol;
 export type BundleRevision = string & { readonly [brand]: 'BundleRevision' };
 

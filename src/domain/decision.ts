@@ -1,3 +1,4 @@
+// Tested by test/request/record/decision-event.test.ts.
 import type { BundleRevision } from './bundle.ts';
 import type { SidecarError } from './errors.ts';
 import type { JsonObject } from './json-value.ts';

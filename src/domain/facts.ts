@@ -1,3 +1,4 @@
+// Tested by test/request/authorize.test.ts.
 import type { Grant } from './grant.ts';
 import type { Caller } from './request.ts';
 import type { EpochMs } from './time.ts';

@@ -1,3 +1,4 @@
+// Tested by test/author/grant-patterns.test.ts.
 import type { EpochMs } from './time.ts';
 
 export type GrantState = 'requested' | 'active' | 'revoked';

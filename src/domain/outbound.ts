@@ -1,3 +1,4 @@
+// Tested by test/outbound/http-send.long.test.ts.
 /** The builtins with which a policy calls servers: only if the configuration allows it. */
 export const outboundBuiltins = ['http.send', 'net.lookup_ip_addr'] as const;
 export type OutboundBuiltin = (typeof outboundBuiltins)[number];

@@ -1,3 +1,4 @@
+// Tested by test/request/authorize.test.ts.
 import type { Attestation } from './attestation.ts';
 import type { Attempt, Grant, GrantRequest, GrantStanding, StandingGrant } from './grant.ts';
 import type { JsonValue } from './json-value.ts';

@@ -1,3 +1,4 @@
+// Tested by test/cases.test.ts.
 import type { JsonObject } from './json-value.ts';
 
 /** How an answer leaves: AuthZEN 1.0, a plain HTTP enforcement point that reads only the status, or OPA's Data API. */

@@ -1,3 +1,4 @@
+// Tested by test/request/listen/decision-listener.test.ts.
 import type { Server } from 'node:http';
 import { Server as NetServer } from 'node:net';
 

@@ -1,3 +1,4 @@
+// Tested by test/request/listen/decision-listener.test.ts.
 import { IncomingMessage, type ServerResponse } from 'node:http';
 import { gunzip } from 'node:zlib';
 import { RequestRefused } from '../domain/errors.ts';

@@ -1,3 +1,4 @@
+// Tested by test/request/listen/decision-listener.test.ts.
 import { isIPv4, isIPv6 } from 'node:net';
 import { RequestRefused } from '../domain/errors.ts';
 

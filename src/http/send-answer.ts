@@ -1,3 +1,4 @@
+// Tested by test/request/listen/faults-http.long.test.ts.
 import type { ServerResponse } from 'node:http';
 import type { Answer } from '../domain/request.ts';
 

@@ -1,3 +1,4 @@
+// Tested by test/control/control.test.ts.
 import {
   createServer,
   type IncomingMessage,

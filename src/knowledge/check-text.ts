@@ -1,3 +1,4 @@
+// Tested by test/knowledge/store/open-stores.long.test.ts.
 /** The longest id of a subject, device, session or grant, in UTF-16 units. */
 export const idMax = 2048;
 

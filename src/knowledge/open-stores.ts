@@ -1,3 +1,4 @@
+// Tested by test/knowledge/store/open-stores.long.test.ts.
 import { ControlRefused } from '../domain/errors.ts';
 import type { Log } from '../domain/ports.ts';
 import type { AboutKind } from '../domain/signal.ts';

@@ -1,3 +1,4 @@
+// Tested by test/opa/values/value.test.ts.
 import { BundleRefused } from '../domain/errors.ts';
 import type { Builtin, BuiltinFamily, HostedBuiltin } from './values/builtin.ts';
 

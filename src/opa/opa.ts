@@ -1,3 +1,4 @@
+// Tested by test/opa/values/value.test.ts.
 /**
  * The one door of this part: whatever is outside `opa/` takes OPA's builtins, and values as Rego has them, from here.
  * What lies behind it, and how it is checked against OPA: docs/builtins.md.

@@ -1,3 +1,4 @@
+// Tested by test/outbound/http-send.long.test.ts.
 import { type IncomingMessage, type RequestOptions, request as requestPlain } from 'node:http';
 import { request as requestTls } from 'node:https';
 import type { LookupFunction } from 'node:net';

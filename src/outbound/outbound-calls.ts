@@ -1,3 +1,4 @@
+// Tested by test/outbound/as-opa.test.ts.
 import { Undecided } from '../domain/errors.ts';
 import type { Conversation, Outbound, OutboundBuiltin, OutboundReply, OutboundRequest } from '../domain/outbound.ts';
 import type { Timers } from '../domain/time.ts';
@@ -69,7 +70,7 @@ export class OutboundCalls implements Outbound {
     };
   }
 
-  /** Nobody is asked any more, and decisions that wait go on without a reply. */
+  /** No call goes out any more, and decisions that wait go on without a reply. */
   cut(): void {
     this.#isCut = true;
     for (const over of this.#waiting) over.abort(stopped());

@@ -1,3 +1,4 @@
+// Tested by test/sidecar/sidecar.long.test.ts.
 /** What was opened, to be closed in the opposite order. */
 export class CloseStack {
   readonly #closers: (() => Promise<void>)[] = [];

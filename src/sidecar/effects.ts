@@ -1,3 +1,4 @@
+// Tested by test/sidecar/sidecar.long.test.ts.
 import type { Clock, Timers } from '../domain/time.ts';
 import type { OperationalLog } from '../telemetry/log.ts';
 

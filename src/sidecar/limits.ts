@@ -1,3 +1,4 @@
+// Tested by test/sidecar/sidecar.long.test.ts.
 import type { Config } from '../config/schema.ts';
 import { type OutboundBuiltin, outboundBuiltins } from '../domain/outbound.ts';
 import type { PolicyLimits } from '../request/evaluate/policy-module.ts';

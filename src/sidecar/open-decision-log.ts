@@ -1,3 +1,4 @@
+// Tested by test/sidecar/sidecar.long.test.ts.
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Config } from '../config/schema.ts';

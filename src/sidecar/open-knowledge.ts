@@ -1,3 +1,4 @@
+// Tested by test/sidecar/sidecar.long.test.ts.
 import type { Config } from '../config/schema.ts';
 import { readAttestationKeys } from '../knowledge/attestations/attestation-keys.ts';
 import { openStores, type Stores } from '../knowledge/open-stores.ts';

@@ -1,3 +1,4 @@
+// Tested by test/sidecar/sidecar.long.test.ts.
 import type { Server } from 'node:http';
 import type { Config } from '../config/schema.ts';
 import { controlApp } from '../control/control-app.ts';

@@ -1,3 +1,4 @@
+// Tested by test/sidecar/sidecar.long.test.ts.
 import type { Config } from '../config/schema.ts';
 import { OutboundCalls } from '../outbound/outbound-calls.ts';
 import type { Metrics } from '../telemetry/metrics.ts';

@@ -1,3 +1,4 @@
+// Tested by test/sidecar/sidecar.long.test.ts.
 import type { BundleSlot } from '../bundle/serving/bundle-slot.ts';
 import { asSidecarError } from '../domain/errors.ts';
 import type { Log } from '../domain/ports.ts';

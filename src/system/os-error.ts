@@ -1,3 +1,4 @@
+// Tested by test/bundle/reading/read-archive.long.test.ts.
 /**
  * The code of an error that Node or the operating system raised, e.g. `ENOENT`, `ERR_BUFFER_TOO_LARGE`.
  *

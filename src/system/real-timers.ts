@@ -1,3 +1,4 @@
+// Tested by test/bundle/serving/bundle-slot.long.test.ts.
 import type { Timers } from '../domain/time.ts';
 
 /** The process's own timers; none of them keeps it from ending. */

@@ -1,3 +1,4 @@
+// Tested by test/bundle/shadow/shadow.test.ts.
 /**
  * The address of a module beside the one that asks, for what starts modules by address and not by import: a thread, a
  * child process. The compiler rewrites imports from `.ts` to `.js` and leaves addresses alone, so this does it.

@@ -1,3 +1,4 @@
+// Tested by test/telemetry/metrics.test.ts.
 import { Counter, Histogram, type Registry } from 'prom-client';
 
 export interface Described {

@@ -1,3 +1,4 @@
+// Tested by test/telemetry/log.test.ts.
 import { isNativeError } from 'node:util/types';
 import type { JsonObject, JsonValue } from '../domain/json-value.ts';
 

@@ -1,3 +1,4 @@
+// Tested by test/telemetry/metrics-doc.test.ts.
 /**
  * Every metric of ours: name, help, labels. A series always has the same labels; none holds an id, a path or text that
  * a caller chose. Names follow the Prometheus naming practice (base unit, `_total`, `_info`).

@@ -1,3 +1,4 @@
+// Tested by test/text/parse-exact.test.ts.
 /**
  * Numbers as OPA has them: decimal text of any length, compared and taken apart exactly. A JavaScript number would
  * round what lies past 2^53 and forget how a fraction was written.

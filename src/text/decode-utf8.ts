@@ -1,3 +1,4 @@
+// Tested by test/request/receive/receive.test.ts.
 import { isAscii, isUtf8 } from 'node:buffer';
 import { RequestRefused } from '../domain/errors.ts';
 

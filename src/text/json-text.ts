@@ -1,3 +1,4 @@
+// Tested by test/author/policy-author-doc.long.test.ts.
 import { compareStrings } from './utf8-order.ts';
 
 /**

@@ -1,3 +1,4 @@
+// Tested by test/control/control.test.ts.
 import { RequestRefused } from '../domain/errors.ts';
 import type { JsonValue } from '../domain/json-value.ts';
 import { decodeUtf8 } from './decode-utf8.ts';

@@ -1,3 +1,4 @@
+// Tested by test/cli/check-config.test.ts.
 /**
  * Characters that end a line for some readers (U+0085, U+2028, U+2029), control a terminal (C0, DEL, C1) or change what
  * people see (zero-width and bidirectional characters, U+FEFF). JSON.stringify escapes the C0 controls alone.

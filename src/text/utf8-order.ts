@@ -1,3 +1,4 @@
+// Tested by test/opa/values/value.test.ts.
 /**
  * Compares two strings by code point, which is the order of their UTF-8 bytes and Go's order of strings. JavaScript
  * compares UTF-16 units, which puts surrogates before U+E000.

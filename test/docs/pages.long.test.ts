@@ -96,6 +96,7 @@ describe('the pages that a reader is sent to', () => {
         'docs/agent-developer.md',
         'docs/architecture.md',
         'docs/auditor.md',
+        'docs/builtins.md',
         'docs/configuration.md',
         'docs/decision.md',
         'docs/errors.md',

@@ -80,7 +80,7 @@ describe('X01 SIGTERM', () => {
     begun.write(bytes.slice(0, -20));
     await sidecar.inFlight(1);
     sidecar.signal('SIGTERM');
-    await sidecar.says('told to stop');
+    await sidecar.says('shutting down');
     begun.write(bytes.slice(-20));
     await over;
     expect(said).toContain('HTTP/1.1 200 OK');
@@ -99,10 +99,10 @@ describe('X01 SIGTERM', () => {
     await sidecar.inFlight(1);
     expect((await sidecar.decision().post(evaluation, asking('canary'))).status).toBe(200);
     sidecar.signal('SIGTERM');
-    await sidecar.says('told to stop');
+    await sidecar.says('shutting down');
     sidecar.signal('SIGTERM');
     expect(await sidecar.exited).toEqual({ code: 0, signal: null });
-    expect(sidecar.output).toContain('told again to stop');
+    expect(sidecar.output).toContain('second signal: shutting down now');
     expect(await place.events()).toHaveLength(1);
     dawdling.destroy();
   }, 30_000);
@@ -122,7 +122,7 @@ describe('X01 SIGTERM', () => {
     );
     await eventually(async () => (await sidecar.control().get('/v1/status')).status === 200);
     sidecar.signal('SIGTERM');
-    await sidecar.says('told to stop');
+    await sidecar.says('shutting down');
     begun.write(body.slice(10));
     await over;
     expect(said).toContain('HTTP/1.1 200 OK');
@@ -157,7 +157,7 @@ describe('X01 SIGTERM', () => {
     const sidecar = place.spawn();
     await sidecar.says('"starting"');
     sidecar.signal('SIGTERM');
-    await sidecar.says('told to stop');
+    await sidecar.says('shutting down');
     sidecar.signal('SIGTERM');
     expect(await sidecar.exited).toEqual({ code: null, signal: 'SIGKILL' });
     expect(sidecar.output).toContain('the sidecar could not close in time');

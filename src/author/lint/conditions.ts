@@ -1,3 +1,4 @@
+// Tested by test/author/lint.test.ts.
 import {
   branches,
   callOf,

@@ -1,3 +1,4 @@
+// Tested by test/author/policy-author-doc.long.test.ts.
 import type { Location } from '../rego-ast.ts';
 
 /** One thing that a policy's author has to mend. */

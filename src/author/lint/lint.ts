@@ -1,3 +1,4 @@
+// Tested by test/author/lint.test.ts.
 import type { Module } from '../rego-ast.ts';
 import { lintConditions } from './conditions.ts';
 import { type Finding, findingLine } from './finding.ts';

@@ -1,3 +1,4 @@
+// Tested by test/author/lint.test.ts.
 import { type Module, pathOf, type Rule } from '../rego-ast.ts';
 
 /** The files that share one package path. */

@@ -1,3 +1,4 @@
+// Tested by test/author/lint.test.ts.
 import type { Rule } from '../rego-ast.ts';
 import type { Finding } from './finding.ts';
 import { type Package, rulesNamed } from './package.ts';

@@ -1,3 +1,4 @@
+// Tested by test/bundle/reading/read-archive.long.test.ts.
 import { crc32, inflateRaw } from 'node:zlib';
 import { BundleRefused } from '../../domain/errors.ts';
 import { osErrorCode } from '../../system/os-error.ts';

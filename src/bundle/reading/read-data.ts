@@ -1,3 +1,4 @@
+// Tested by test/bundle/reading/read-bundle.long.test.ts.
 import { posix } from 'node:path';
 import { BundleRefused } from '../../domain/errors.ts';
 import { membersOf, objectText } from '../../text/json-text.ts';

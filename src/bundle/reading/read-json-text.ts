@@ -1,3 +1,4 @@
+// Tested by test/bundle/reading/read-yaml-text.long.test.ts.
 import { BundleRefused, SidecarError } from '../../domain/errors.ts';
 import type { JsonValue } from '../../domain/json-value.ts';
 import { scanJson } from '../../text/scan-json.ts';

@@ -1,3 +1,4 @@
+// Tested by test/bundle/reading/read-bundle.long.test.ts.
 import { type BundleRevision, bundleRevision, type PolicyCatalogue } from '../../domain/bundle.ts';
 import { BundleRefused } from '../../domain/errors.ts';
 import { isJsonObject, type JsonObject, type JsonValue, member } from '../../domain/json-value.ts';

@@ -1,3 +1,4 @@
+// Tested by test/bundle/reading/read-bundle.long.test.ts.
 import { BundleRefused } from '../../domain/errors.ts';
 import { itemsOf, membersOf } from '../../text/json-text.ts';
 import { jsonTextOf } from './read-json-text.ts';

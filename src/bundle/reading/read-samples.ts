@@ -1,3 +1,4 @@
+// Tested by test/bundle/reading/read-bundle.long.test.ts.
 import { BundleRefused } from '../../domain/errors.ts';
 import { isJsonObject, type JsonValue, member } from '../../domain/json-value.ts';
 import type { OutboundReply } from '../../domain/outbound.ts';

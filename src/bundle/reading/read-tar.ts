@@ -1,3 +1,4 @@
+// Tested by test/bundle/reading/read-archive.long.test.ts.
 import { BundleRefused } from '../../domain/errors.ts';
 
 export interface TarEntry {

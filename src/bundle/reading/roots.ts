@@ -1,3 +1,4 @@
+// Tested by test/bundle/reading/read-bundle.long.test.ts.
 /** Where a bundle's data may stand: `a/b` is `data.a.b` and all below it; the empty one is all of `data`. */
 export type Root = string;
 

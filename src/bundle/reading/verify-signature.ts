@@ -38,7 +38,7 @@ export interface SigningRule {
 }
 
 export interface Signed {
-  /** The token's `exp`: past it the bundle is too old, whoever goes on delivering it. */
+  /** The token's `exp`: past it the bundle is too old, even if a server still delivers it. */
   readonly expiresAt: EpochMs | undefined;
 }
 

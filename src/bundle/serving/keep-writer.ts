@@ -1,3 +1,4 @@
+// Tested by test/bundle/serving/bundle-life.long.test.ts.
 import type { BundleKeep, KeptBundle } from './kept-bundle.ts';
 
 /** Writes kept copies behind what serves: a disk that is slow or full delays no activation. */

@@ -1,3 +1,4 @@
+// Tested by test/bundle/serving/bundle-life.long.test.ts.
 import { BundleRefused } from '../../domain/errors.ts';
 import type { Clock, Timers } from '../../domain/time.ts';
 import type { BundleSource, Fetched, LastFetch } from '../sources/source.ts';

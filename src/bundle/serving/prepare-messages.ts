@@ -1,3 +1,4 @@
+// Tested by test/bundle/serving/bundle-life.long.test.ts.
 import type { ArchiveLimits } from '../reading/read-archive.ts';
 import type { Prepared, PrepareJob } from './prepare.ts';
 import type { ThreadPolicyLimits } from './thread-time.ts';

@@ -1,3 +1,4 @@
+// Tested by test/bundle/serving/bundle-life.long.test.ts.
 import { bundleRevision, type PolicyCatalogue } from '../../domain/bundle.ts';
 import { asSidecarError, BundleRefused } from '../../domain/errors.ts';
 import type { JsonValue } from '../../domain/json-value.ts';
@@ -211,7 +212,7 @@ async function tried(
       policy.evaluate(trial.entrypoint, '{}', { now: someTime, seed: 'trial' });
     } catch (cause) {
       const { code, message } = asSidecarError(cause);
-      // That nobody outside is asked here is no fault of the policy, which stays closed for it.
+      // No server is called here. That is not the policy's fault; it stays closed for it.
       if (code !== 'outside_unavailable')
         throw new BundleRefused(`${trial.entrypoint} fails on an empty input: ${message}`, { cause });
     }

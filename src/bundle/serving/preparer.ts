@@ -1,3 +1,4 @@
+// Tested by test/bundle/serving/bundle-life.long.test.ts.
 import { Worker } from 'node:worker_threads';
 import { BundleRefused } from '../../domain/errors.ts';
 import type { Timers } from '../../domain/time.ts';

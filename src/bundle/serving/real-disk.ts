@@ -1,3 +1,4 @@
+// Tested by test/bundle/serving/bundle-life.long.test.ts.
 import { constants, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
 import { BundleRefused } from '../../domain/errors.ts';
 import { toRead } from '../sources/file-source.ts';
@@ -6,7 +7,7 @@ import type { Disk } from './kept-bundle.ts';
 
 const pieceBytes = 1_048_576;
 
-/** The machine's own. What it writes nobody else may read. */
+/** The machine's own disk. Only this user can read what it writes. */
 export const realDisk: Disk = {
   makeFolder: async (path) => {
     await mkdir(path, { recursive: true, mode: 0o700 });

@@ -1,3 +1,4 @@
+// Tested by test/bundle/serving/bundle-life.long.test.ts.
 import { Worker } from 'node:worker_threads';
 import type { Timers } from '../../domain/time.ts';
 import type { PolicyImage } from '../../request/evaluate/policy-image.ts';
@@ -11,7 +12,7 @@ const nudge = { bytes: 16_777_216, everyMs: 50, timesMax: 100 };
 /**
  * Gives the memory of policies that were replaced back to the machine, soon, and on another thread.
  *
- * Whoever lets go of a memory last has to unmap it, and unmapping some hundred mebibytes takes tens of milliseconds, in
+ * The thread that lets go of a memory last unmaps it, and unmapping some hundred mebibytes takes tens of milliseconds, in
  * which the thread that answers would stand still: so a thread that does nothing else holds it until the one that answers
  * has let go. That happens when its collector runs, which a memory of hundreds of mebibytes behind an object of a few bytes
  * does not bring about; what does is asking for memory outside of its heap. It then marks in small steps, while a
@@ -37,7 +38,7 @@ export class Retirement {
   /**
    * Never throws: a swap is past the point where anything of it may fail.
    *
-   * @param image nobody starts an evaluation on it any more
+   * @param image no evaluation starts on it any more
    */
   take({ memory }: PolicyImage): void {
     if (memory.buffer.byteLength < largeBytes) return;

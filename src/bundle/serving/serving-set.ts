@@ -1,3 +1,4 @@
+// Tested by test/bundle/serving/bundle-life.long.test.ts.
 import type { BundleRevision } from '../../domain/bundle.ts';
 import type { DecisionLogRules } from '../../domain/ports.ts';
 import { type EpochMs, epochMs } from '../../domain/time.ts';

@@ -1,3 +1,4 @@
+// Tested by test/bundle/serving/bundle-life.long.test.ts.
 import type { PolicyLimits } from '../../request/evaluate/policy-module.ts';
 
 /** What of a policy's limits goes to a thread; the clocks there are the thread's own. */

@@ -1,3 +1,4 @@
+// Tested by test/bundle/shadow/shadow.test.ts.
 import type { Outcome } from '../../domain/answered-decision.ts';
 import type { OutboundReply } from '../../domain/outbound.ts';
 import type { EpochMs } from '../../domain/time.ts';

@@ -1,3 +1,4 @@
+// Tested by test/bundle/shadow/shadow.test.ts.
 import { parentPort } from 'node:worker_threads';
 import type { Outcome } from '../../domain/answered-decision.ts';
 import { bundleRevision } from '../../domain/bundle.ts';

@@ -30,7 +30,7 @@ export interface ShadowOptions {
   readonly judge: (outcome: Outcome, answered: AnsweredDecision, revision: BundleRevision) => Judged;
   readonly flipped: (flip: Flip) => void;
   /**
-   * `same`: it would answer the same; `dropped`: it could not keep up, or asks outside what nobody asked for the answer;
+   * `same`: it would answer the same; `dropped`: it could not keep up, or calls a server that the answer did not need;
    * `failed`: its thread ended meanwhile, or what it answered could not be judged.
    */
   readonly compared: (result: 'same' | 'flip' | 'dropped' | 'failed') => void;
@@ -74,7 +74,7 @@ export class Shadow {
     this.#options = options;
   }
 
-  /** The bundle that is asked from now on. @param image nobody else's: this thread's instances live on it */
+  /** The bundle that is asked from now on. @param image the shadow's alone: this thread's instances live on it */
   use(image: PolicyImage, revision: BundleRevision): void {
     this.#image = image;
     this.#revision = revision;
@@ -83,7 +83,7 @@ export class Shadow {
     this.#start();
   }
 
-  /** Notes a decision; what becomes of it is nobody's business who asked. Never throws. */
+  /** Notes a decision. The caller never waits for the comparison and never sees it. Never throws. */
   onAnswered(answered: AnsweredDecision): void {
     const { share, random, compared } = this.#options;
     const revision = this.#revision;

@@ -1,3 +1,4 @@
+// Tested by test/bundle/sources/http-source.test.ts.
 import { readFile } from 'node:fs/promises';
 import { type IncomingMessage, type RequestOptions, request as requestPlain } from 'node:http';
 import { request as requestTls } from 'node:https';
@@ -18,7 +19,7 @@ export interface HttpAccess {
 
 const redirectsMax = 3;
 
-/** One question and its answer, redirects included; ended by whoever asked, by time, or by its own end. */
+/** One request and its answer, redirects included; the caller, a timeout or the answer's end ends it. */
 export class Exchange {
   readonly #access: HttpAccess;
   readonly #timers: Timers;

@@ -1,3 +1,4 @@
+// Tested by test/bundle/sources/file-source.test.ts.
 import { createHash } from 'node:crypto';
 import { BundleRefused } from '../../domain/errors.ts';
 

@@ -1,3 +1,4 @@
+// Tested by test/bundle/sources/folder-source.test.ts.
 import { crc32 } from 'node:zlib';
 
 const blockBytes = 512;

@@ -1,3 +1,4 @@
+// Tested by test/bundle/sources/file-source.test.ts.
 import type { EpochMs } from '../../domain/time.ts';
 
 /** What a bundle's owner has of it already. */

@@ -1,3 +1,4 @@
+// Tested by test/knowledge/attestations/attestation-table.test.ts.
 import { constants, type KeyObject, verify } from 'node:crypto';
 import type { Attestation } from '../../domain/attestation.ts';
 import { ControlRefused } from '../../domain/errors.ts';

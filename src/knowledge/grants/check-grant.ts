@@ -1,3 +1,4 @@
+// Tested by test/knowledge/grants/grant-table.test.ts.
 import { ControlRefused } from '../../domain/errors.ts';
 import type { GrantRequest } from '../../domain/grant.ts';
 import type { EpochMs } from '../../domain/time.ts';

@@ -1,3 +1,4 @@
+// Tested by test/knowledge/grants/grant-table.test.ts.
 import type { Grant, GrantState } from '../../domain/grant.ts';
 import { isJsonObject, type JsonObject, type JsonValue, member } from '../../domain/json-value.ts';
 import { type EpochMs, epochMs } from '../../domain/time.ts';

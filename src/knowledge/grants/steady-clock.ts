@@ -1,3 +1,4 @@
+// Tested by test/knowledge/grants/grant-table.test.ts.
 import { type Clock, type EpochMs, epochMs } from '../../domain/time.ts';
 
 /**

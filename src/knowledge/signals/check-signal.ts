@@ -1,3 +1,4 @@
+// Tested by test/knowledge/signals/host/host.test.ts.
 import { ControlRefused } from '../../domain/errors.ts';
 import { isJsonObject, type JsonValue } from '../../domain/json-value.ts';
 import type { Signal } from '../../domain/signal.ts';

@@ -1,3 +1,4 @@
+// Tested by test/knowledge/signals/host/host.test.ts.
 /** Sources beyond these share one label: a label must stay bounded, and senders of reports choose source names. */
 const namedMax = 32;
 

@@ -1,3 +1,4 @@
+// Tested by test/knowledge/store/durable-store.test.ts.
 /** One record's new text; `undefined` removes it. */
 export interface Change {
   readonly key: string;

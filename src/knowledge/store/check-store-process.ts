@@ -1,3 +1,4 @@
+// Tested by test/knowledge/store/open-stores.long.test.ts.
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { NewerSchema, StoreFile } from './store-file.ts';

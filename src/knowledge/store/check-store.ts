@@ -1,3 +1,4 @@
+// Tested by test/knowledge/store/open-stores.long.test.ts.
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { siblingModule } from '../../system/sibling-module.ts';

@@ -1,3 +1,4 @@
+// Tested by test/knowledge/store/durable-store.test.ts.
 import type { JsonValue } from '../../domain/json-value.ts';
 import type { Change, Loaded } from './backing.ts';
 import { kindOf } from './record-key.ts';

@@ -1,3 +1,4 @@
+// Tested by test/knowledge/store/durable-store.test.ts.
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 

@@ -1,3 +1,4 @@
+// Tested by test/knowledge/store/open-stores.long.test.ts.
 import { types } from 'node:util';
 import type { MessagePort } from 'node:worker_threads';
 import type { Change } from './backing.ts';

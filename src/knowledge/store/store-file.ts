@@ -1,3 +1,4 @@
+// Tested by test/knowledge/store/open-stores.long.test.ts.
 import { createHash } from 'node:crypto';
 import { open, type RootDatabase } from 'lmdb';
 import type { Change } from './backing.ts';

@@ -1,3 +1,4 @@
+// Tested by test/knowledge/store/open-stores.long.test.ts.
 import { DatabaseSync } from 'node:sqlite';
 import { types } from 'node:util';
 import { StoreRefused } from './store-refused.ts';

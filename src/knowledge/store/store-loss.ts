@@ -1,3 +1,4 @@
+// Tested by test/knowledge/store/open-stores.long.test.ts.
 import { isJsonObject, member } from '../../domain/json-value.ts';
 import { type EpochMs, epochMs } from '../../domain/time.ts';
 import { Collection } from './collection.ts';

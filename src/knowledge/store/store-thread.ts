@@ -1,3 +1,4 @@
+// Tested by test/knowledge/store/open-stores.long.test.ts.
 import { parentPort, workerData } from 'node:worker_threads';
 import { serveStore } from './serve-store.ts';
 

@@ -1,3 +1,4 @@
+// Tested by test/knowledge/store/durable-store.test.ts.
 import type { Change } from './backing.ts';
 
 /** A participant of a transaction: a collection, which keeps what the transaction stages in it. */

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/budget.long.test.ts.
 import { createHash, createHmac } from 'node:crypto';
 import { compareStrings } from '../../text/utf8-order.ts';
 import { goJson } from '../go/go-json.ts';

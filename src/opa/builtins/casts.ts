@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/budget.long.test.ts.
 import type { BuiltinFamily } from '../values/builtin.ts';
 import { booleanOperand, isArray, mustBe, objectOperand, stringOperand } from '../values/operands.ts';
 import { type RegoObject, RegoSet, type Value } from '../values/value.ts';

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/identifiers.test.ts.
 import type { BuiltinFamily } from '../values/builtin.ts';
 import { arrayOperand, stringOperand } from '../values/operands.ts';
 

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/identifiers.test.ts.
 import { compareStrings } from '../../text/utf8-order.ts';
 import { membersOf } from '../go/go-json.ts';
 import { queryEscape, queryUnescape } from '../go/url.ts';

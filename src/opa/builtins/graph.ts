@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/identifiers.test.ts.
 import type { BuiltinContext, BuiltinFamily } from '../values/builtin.ts';
 import { isArray, mustBe, objectOperand } from '../values/operands.ts';
 import { type RegoObject, RegoSet, type Value } from '../values/value.ts';

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/tokens.long.test.ts.
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { Builtin, BuiltinFamily } from '../values/builtin.ts';
 import { stringOperand } from '../values/operands.ts';

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/budget.long.test.ts.
 import { Undecided } from '../../domain/errors.ts';
 import type { OutboundRequest, TlsWishes } from '../../domain/outbound.ts';
 import { parseDuration } from '../go/duration.ts';

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/json-patch.long.test.ts.
 import { goJson } from '../go/go-json.ts';
 import { type BuiltinContext, BuiltinError, type BuiltinFamily } from '../values/builtin.ts';
 import { booleanOperand, isArray, objectOperand, stringOperand } from '../values/operands.ts';

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/budget.long.test.ts.
 import {
   constants,
   createHmac,

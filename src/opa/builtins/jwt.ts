@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/tokens.long.test.ts.
 import { createSecretKey } from 'node:crypto';
 import { compareDecimals } from '../../text/decimal.ts';
 import { decodeBase64Url } from '../go/base64.ts';

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/identifiers.test.ts.
 import { BuiltinError, type BuiltinFamily } from '../values/builtin.ts';
 import { bigIntOperand, int64Of, integer, numberOperand, stringOperand } from '../values/operands.ts';
 import { RegoNumber, type Value } from '../values/value.ts';

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/budget.long.test.ts.
 import { Undecided } from '../../domain/errors.ts';
 import type { OutboundReply } from '../../domain/outbound.ts';
 import { readYaml } from '../go/yaml-read.ts';

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/patterns.test.ts.
 import { globsIntersect } from '../go/glob-intersection.ts';
 import { quoteMeta, Regexp } from '../go/regexp.ts';
 import { type BuiltinContext, BuiltinError, type BuiltinFamily } from '../values/builtin.ts';

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/identifiers.test.ts.
 import { BuiltinError, type BuiltinFamily } from '../values/builtin.ts';
 import { integer, stringOperand } from '../values/operands.ts';
 

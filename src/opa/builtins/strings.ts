@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/printf.long.test.ts.
 import { integerOf } from '../../text/decimal.ts';
 import { sprintf } from '../go/printf.ts';
 import { valueText } from '../go/quote.ts';

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/texts.long.test.ts.
 import { parseUrl, splitHostPort } from '../go/url.ts';
 import { BuiltinError, type BuiltinFamily } from '../values/builtin.ts';
 import { stringOperand } from '../values/operands.ts';

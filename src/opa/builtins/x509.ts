@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/x509-certificates.test.ts.
 import { decodeBase64 } from '../go/base64.ts';
 import { decodePem, encodePem } from '../go/pem.ts';
 import { type BuiltinContext, BuiltinError, type BuiltinFamily } from '../values/builtin.ts';

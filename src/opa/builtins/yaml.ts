@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/texts.long.test.ts.
 import { readYaml } from '../go/yaml-read.ts';
 import { YamlError } from '../go/yaml-scalar.ts';
 import { writeYaml } from '../go/yaml-write.ts';

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/template.long.test.ts.
 import { compareStrings } from '../../text/utf8-order.ts';
 import { sprint, sprintf, sprintln } from '../go/printf.ts';
 import { isPrint } from '../go/quote.ts';

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/template.long.test.ts.
 import { BuiltinError } from '../values/builtin.ts';
 
 export type TokenKind =

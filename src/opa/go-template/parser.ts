@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/template.long.test.ts.
 import { unquote, unquoteRune } from '../go/unquote.ts';
 import { GoInt } from '../go/values.ts';
 import { BuiltinError } from '../values/builtin.ts';

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/identifiers.test.ts.
 /**
  * Go's `base64.StdEncoding` or `URLEncoding`: padding is needed, line breaks are skipped.
  *

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/identifiers.test.ts.
 import type { Zone } from './zones.ts';
 
 /** A date and a time of day, as a place's clock shows them. Months count from 1. */

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/time.test.ts.
 const unitNs: Readonly<Record<string, bigint>> = {
   ns: 1n,
   us: 1_000n,

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/printf.long.test.ts.
 /** Digits of a number and the position of its point: the value is 0.digits × 10^point. */
 interface Digits {
   readonly digits: string;

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/patterns.test.ts.
 import type { Charge } from '../values/charge.ts';
 
 /**

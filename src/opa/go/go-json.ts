@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/identifiers.test.ts.
 import { compareStrings } from '../../text/utf8-order.ts';
 import { RegoNumber, RegoObject, RegoSet, type Value } from '../values/value.ts';
 import { keyText } from '../values/write-value.ts';

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/identifiers.test.ts.
 // Go's `net` on addresses and networks: an address is 4 or 16 bytes, and an IPv4 one may come as either.
 
 export type Ip = Uint8Array;

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/identifiers.test.ts.
 import { civilAt, daysIn, daysOf, instantOf, isLeap, secondsPerDay, weekdayOf } from './calendar.ts';
 import { utc, type Zone } from './zones.ts';
 

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/texts.long.test.ts.
 import { decodeBase64 } from './base64.ts';
 import { parseIp } from './ip.ts';
 

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/identifiers.test.ts.
 import { equalIps, type Ip, join, maskIp, maskOf, maskSize, type Network, to4 } from './ip.ts';
 
 interface Range {

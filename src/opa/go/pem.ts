@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/identifiers.test.ts.
 import { decodeBase64 } from './base64.ts';
 
 export interface PemBlock {

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/printf.long.test.ts.
 import { bytesOf } from '../values/text.ts';
 import { RegoNumber } from '../values/value.ts';
 import { formatFloat } from './float.ts';

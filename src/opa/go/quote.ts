@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/printf.long.test.ts.
 import { RegoNumber, RegoObject, RegoSet, type Value } from '../values/value.ts';
 
 /** Printable characters by Go's `strconv.IsPrint`: letters, marks, numbers, punctuation, symbols and the ASCII space. */

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/patterns.test.ts.
 import { type Matcher, RE2JS, RE2JSException } from 're2js';
 import type { Charge } from '../values/charge.ts';
 import { compileUs } from './regexp-cost.ts';

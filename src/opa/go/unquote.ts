@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/printf.long.test.ts.
 import { textOf } from '../values/text.ts';
 
 const escapes: Readonly<Record<string, number>> = { a: 7, b: 8, f: 12, n: 10, r: 13, t: 9, v: 11, '\\': 92 };

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/texts.long.test.ts.
 import { quote } from './quote.ts';
 
 /**

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/texts.long.test.ts.
 import { bytesOf, textOf } from '../values/text.ts';
 import { parseIp } from './ip.ts';
 

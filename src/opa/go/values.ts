@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/identifiers.test.ts.
 import type { RegoNumber } from '../values/value.ts';
 
 /**

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/printf.long.test.ts.
 /**
  * Go's `big.Float` with its usual 64 bits of mantissa: a positive value of mantissa × 2^exponent. Only what unit
  * arithmetic needs of it.

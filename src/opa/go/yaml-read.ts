@@ -1,3 +1,4 @@
+// Tested by test/opa/go/yaml-as-opa.test.ts.
 import type { Charge } from '../values/charge.ts';
 import { bytesOf, textOf } from '../values/text.ts';
 import { RegoNumber, RegoObject, type Value } from '../values/value.ts';

@@ -1,3 +1,4 @@
+// Tested by test/opa/go/yaml-as-opa.test.ts.
 /** Plain scalars as go-yaml resolves them. */
 export type YamlScalar =
   | { readonly tag: 'null' }

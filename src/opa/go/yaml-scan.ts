@@ -1,3 +1,4 @@
+// Tested by test/opa/go/yaml-as-opa.test.ts.
 import type { Charge } from '../values/charge.ts';
 import { YamlError } from './yaml-scalar.ts';
 

@@ -1,3 +1,4 @@
+// Tested by test/opa/go/yaml-as-opa.test.ts.
 import { integerOf } from '../../text/decimal.ts';
 import type { Charge } from '../values/charge.ts';
 import { RegoNumber, RegoObject, RegoSet, type Value } from '../values/value.ts';

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/time.test.ts.
 import { createRequire } from 'node:module';
 
 /** A stretch of time in which a place keeps one offset from UTC. Seconds since 1970. */

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/graphql.long.test.ts.
 import { integerOf } from '../../text/decimal.ts';
 import { RegoNumber, RegoObject, RegoSet, type Value } from '../values/value.ts';
 import type {

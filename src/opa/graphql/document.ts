@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/graphql.long.test.ts.
 /**
  * GraphQL documents as OPA shows them: gqlparser's structures with Go's names for their members. What is empty there is
  * absent here, but empty texts and `false`, which OPA shows.

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/graphql.long.test.ts.
 export class GraphqlError extends Error {}
 
 export type TokenKind = 'end' | 'name' | 'int' | 'float' | 'string' | 'block' | 'comment' | Punctuator;

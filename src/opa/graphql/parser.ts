@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/graphql.long.test.ts.
 import {
   type Argument,
   type ArgumentDefinition,

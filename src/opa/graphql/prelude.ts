@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/graphql.long.test.ts.
 import type { SchemaDocument } from './document.ts';
 import { parseSchema } from './parser.ts';
 

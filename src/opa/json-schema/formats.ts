@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/json-schema.long.test.ts.
 import { parseIp } from '../go/ip.ts';
 import { parseTime } from '../go/layout.ts';
 import { isAddress } from '../go/mail.ts';

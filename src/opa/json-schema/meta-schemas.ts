@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/json-schema.long.test.ts.
 /** The drafts' own schemas, which a `$ref` may name without anything being fetched: by the address without `#`. */
 export const metaSchemas: Readonly<Record<string, string>> = {
   'http://json-schema.org/draft-04/schema':

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/json-schema.long.test.ts.
 import { escapeBytes, parseUrl, unescapePercent } from '../go/url.ts';
 import { urlFault } from '../go/url-fault.ts';
 import { BuiltinError } from '../values/builtin.ts';

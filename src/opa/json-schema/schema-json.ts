@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/json-schema.long.test.ts.
 import { decimalOf } from '../../text/decimal.ts';
 import { goJson, membersOf } from '../go/go-json.ts';
 import { BuiltinError } from '../values/builtin.ts';

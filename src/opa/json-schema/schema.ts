@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/json-schema.long.test.ts.
 import { compareDecimals } from '../../text/decimal.ts';
 import { Regexp } from '../go/regexp.ts';
 import { BuiltinError } from '../values/builtin.ts';

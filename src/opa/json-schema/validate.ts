@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/json-schema.long.test.ts.
 import { compareDecimals } from '../../text/decimal.ts';
 import type { Charge } from '../values/charge.ts';
 import { RegoNumber } from '../values/value.ts';

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/rego.long.test.ts.
 import type { TokenKind } from './scanner.ts';
 import { type Expr, exprOf, nameOfRef, type Term, type With } from './syntax.ts';
 import { member, memberWithKey, TermReader } from './terms.ts';

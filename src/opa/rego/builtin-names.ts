@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/rego.long.test.ts.
 /** Names that rules cannot have: those of all of OPA's builtin functions. */
 export const builtinNames: ReadonlySet<string> = new Set(
   `abs all and any array.concat array.flatten array.reverse array.slice assign base64.decode base64.encode

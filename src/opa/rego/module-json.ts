@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/rego.long.test.ts.
 import { BuiltinError } from '../values/builtin.ts';
 import type { Charge } from '../values/charge.ts';
 import { integer } from '../values/operands.ts';

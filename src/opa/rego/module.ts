@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/rego.long.test.ts.
 import { BuiltinError } from '../values/builtin.ts';
 import { builtinNames } from './builtin-names.ts';
 import { type Parsed, parseRego, type Statement } from './parser.ts';

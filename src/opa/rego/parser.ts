@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/rego.long.test.ts.
 import { BuiltinError } from '../values/builtin.ts';
 import { BodyReader } from './bodies.ts';
 import { checkCharacters, futureKeywords, importableKeywords, keywordsOfV1 } from './scanner.ts';

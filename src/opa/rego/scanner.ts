@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/rego.long.test.ts.
 import { BuiltinError } from '../values/builtin.ts';
 
 /** The kind of a token: a mark or keyword as it is written, or the name of a kind of text. */

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/rego.long.test.ts.
 import { compareDecimals } from '../../text/decimal.ts';
 import { compareStrings } from '../../text/utf8-order.ts';
 

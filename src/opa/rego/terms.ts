@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/rego.long.test.ts.
 import { isNumberToOpa } from '../../text/decimal.ts';
 import { callOf, type Expr, nameOfRef, refOf, stringTerm, type Term, varTerm } from './syntax.ts';
 import { type State, TokenReader } from './token-reader.ts';

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/rego.long.test.ts.
 import type { Token, TokenKind } from './scanner.ts';
 import { keywordsOfV1, templateAt, tokenAt } from './scanner.ts';
 import type { Term } from './syntax.ts';

@@ -1,3 +1,4 @@
+// Tested by test/request/evaluate/builtin-faults.test.ts.
 import type { OutboundBuiltin, OutboundReply, OutboundRequest } from '../../domain/outbound.ts';
 import type { Charge } from './charge.ts';
 import type { Value } from './value.ts';

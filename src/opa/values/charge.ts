@@ -1,3 +1,4 @@
+// Tested by test/opa/values/text.test.ts.
 /**
  * Counts work that grows with what it was asked, so that a call ends whatever it was asked: about one unit for each
  * value made or step taken.

@@ -1,3 +1,4 @@
+// Tested by test/opa/values/value.test.ts.
 import { integerOf } from '../../text/decimal.ts';
 import { BuiltinError } from './builtin.ts';
 import { nameOf, RegoNumber, RegoObject, RegoSet, type Value } from './value.ts';

@@ -1,3 +1,4 @@
+// Tested by test/opa/values/value.test.ts.
 import { isNumberToOpa } from '../../text/decimal.ts';
 import { RegoNumber, RegoObject, type Value } from './value.ts';
 

@@ -1,3 +1,4 @@
+// Tested by test/opa/values/value.test.ts.
 import type { Charge } from './charge.ts';
 import { compareValues, RegoNumber, RegoObject, RegoSet, type Value } from './value.ts';
 

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/x509-certificates.test.ts.
 import { ipText } from '../go/ip.ts';
 import { type Url, urlText } from '../go/url.ts';
 import { integer } from '../values/operands.ts';

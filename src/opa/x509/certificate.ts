@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/x509-certificates.test.ts.
 import { BuiltinError } from '../values/builtin.ts';
 import { constructed, context, Der, rightAligned, tags } from './der.ts';
 import { type Extension, type Extensions, noExtensions, readExtension, readExtensions } from './extensions.ts';

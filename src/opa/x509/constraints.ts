@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/x509-chains.long.test.ts.
 import { contains, parseIp } from '../go/ip.ts';
 import { splitHostPort } from '../go/url.ts';
 import type { Certificate } from './certificate.ts';

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/x509-certificates.test.ts.
 /** One of NIST's curves: y² = x³ - 3x + b modulo p. */
 export interface Curve {
   /** OpenSSL's name of it. */

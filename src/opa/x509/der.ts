@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/x509-certificates.test.ts.
 import { BuiltinError } from '../values/builtin.ts';
 
 /** Context-specific tags, primitive and constructed. */

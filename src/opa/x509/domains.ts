@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/x509-certificates.test.ts.
 /** The rule for domain names in a certificate: no label is empty, every character prints. */
 export function domainLabelsValid(domain: string, constraint: boolean): boolean {
   if (domain === '') return true;

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/x509-certificates.test.ts.
 import { parseIp } from '../go/ip.ts';
 import { parseUrl, type Url } from '../go/url.ts';
 import { BuiltinError } from '../values/builtin.ts';

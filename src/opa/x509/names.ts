@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/x509-chains.long.test.ts.
 import { RegoObject, type Value } from '../values/value.ts';
 import { Der, tags } from './der.ts';
 import { stringOf } from './text.ts';

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/x509-chains.long.test.ts.
 import type { Certificate } from './certificate.ts';
 
 /** anyPolicy, 2.5.29.32.0 */

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/x509-keys.long.test.ts.
 import { createECDH, createPrivateKey, createPublicKey } from 'node:crypto';
 import { BuiltinError } from '../values/builtin.ts';
 import type { Charge } from '../values/charge.ts';

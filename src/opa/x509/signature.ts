@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/x509-certificates.test.ts.
 import { constants, createPublicKey, verify } from 'node:crypto';
 import { constructed, Der, tags } from './der.ts';
 import type { AlgorithmIdentifier, PublicKeyInfo } from './public-key.ts';

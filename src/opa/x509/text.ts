@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/x509-certificates.test.ts.
 import { formatTime, parseTime } from '../go/layout.ts';
 import { BuiltinError } from '../values/builtin.ts';
 import { type Der, tags } from './der.ts';

@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/x509-chains.long.test.ts.
 import { equalIps, parseIp } from '../go/ip.ts';
 import { BuiltinError } from '../values/builtin.ts';
 import type { Certificate } from './certificate.ts';

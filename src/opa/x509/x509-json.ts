@@ -1,3 +1,4 @@
+// Tested by test/opa/builtins/x509-certificates.test.ts.
 import { BuiltinError } from '../values/builtin.ts';
 import { integer } from '../values/operands.ts';
 import type { Value } from '../values/value.ts';

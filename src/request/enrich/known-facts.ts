@@ -1,3 +1,4 @@
+// Tested by test/request/enrich/known-half.long.test.ts.
 import type { SignalReader } from '../../domain/ports.ts';
 import type { AboutKind, AttributeReport } from '../../domain/signal.ts';
 import { type EpochMs, rfc3339Of } from '../../domain/time.ts';

@@ -1,3 +1,4 @@
+// Tested by test/request/evaluate/builtin-faults.test.ts.
 import { createHmac } from 'node:crypto';
 import { BundleRefused, Undecided } from '../../domain/errors.ts';
 import type { OutboundBuiltin, OutboundReply, OutboundRequest } from '../../domain/outbound.ts';

@@ -1,3 +1,4 @@
+// Tested by test/request/evaluate/builtin-faults.test.ts.
 import type { DecisionLogRules, EventRule } from '../../domain/ports.ts';
 import type { PolicyModule } from './policy-module.ts';
 

@@ -1,3 +1,4 @@
+// Tested by test/request/evaluate/builtin-faults.test.ts.
 import type { OutboundReply, OutboundRequest } from '../../domain/outbound.ts';
 import type { EpochMs } from '../../domain/time.ts';
 

@@ -1,3 +1,4 @@
+// Tested by test/request/evaluate/builtin-faults.test.ts.
 import type { PolicyResult } from '../../domain/decision.ts';
 import type { Facts } from '../../domain/facts.ts';
 import type { Outbound } from '../../domain/outbound.ts';

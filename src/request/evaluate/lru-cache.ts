@@ -1,3 +1,4 @@
+// Tested by test/request/evaluate/builtin-faults.test.ts.
 /** A bounded memory of what is dear to make: the least lately used goes first. */
 export class LruCache {
   readonly #entriesMax: number;

@@ -1,3 +1,4 @@
+// Tested by test/request/evaluate/policy-image.long.test.ts.
 /** How OPA lays values out in memory (wasm/src/value.h, ABI 1.3); all numbers are little-endian. */
 const tags = { string: 4, object: 6, internedString: 8 };
 const string = { length: 4, bytes: 8 };

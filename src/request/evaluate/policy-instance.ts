@@ -1,3 +1,4 @@
+// Tested by test/request/evaluate/policy-image.long.test.ts.
 import { BundleRefused } from '../../domain/errors.ts';
 import { bytesOf, type Charge, textOf } from '../../opa/opa.ts';
 import type { BuiltinHost, ModuleValues } from './builtin-host.ts';

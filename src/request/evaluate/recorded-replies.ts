@@ -1,3 +1,4 @@
+// Tested by test/request/evaluate/builtin-faults.test.ts.
 import type { OutboundReply } from '../../domain/outbound.ts';
 import { RegoObject, readJson, type Value, writeJson } from '../../opa/opa.ts';
 import { replyKey } from './draws.ts';

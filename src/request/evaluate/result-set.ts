@@ -1,3 +1,4 @@
+// Tested by test/request/evaluate/builtin-faults.test.ts.
 import { type Charge, readValue, writeJson } from '../../opa/opa.ts';
 
 /**

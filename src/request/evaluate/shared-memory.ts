@@ -1,3 +1,4 @@
+// Tested by test/request/evaluate/policy-image.long.test.ts.
 import { BundleRefused } from '../../domain/errors.ts';
 import { concatenated, leb, Reader, readSections, sections, written } from './wasm-binary.ts';
 

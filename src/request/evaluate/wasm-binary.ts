@@ -1,3 +1,4 @@
+// Tested by test/request/evaluate/meter.test.ts.
 import { BundleRefused } from '../../domain/errors.ts';
 
 export const sections = {

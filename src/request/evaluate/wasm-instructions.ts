@@ -1,3 +1,4 @@
+// Tested by test/request/evaluate/meter.test.ts.
 import { notKnown, type Reader, readValueType } from './wasm-binary.ts';
 
 /** The type of a block that takes nothing from the stack and leaves nothing. */

@@ -1,3 +1,4 @@
+// Tested by test/request/listen/decision-listener.test.ts.
 import { RequestRefused } from '../../domain/errors.ts';
 import type { Surface } from '../../domain/request.ts';
 

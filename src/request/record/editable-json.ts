@@ -1,3 +1,4 @@
+// Tested by test/request/record/mask-and-drop.test.ts.
 import { itemsOf, membersOf, objectText } from '../../text/json-text.ts';
 
 /** A JSON text that parts are taken out of and put into; what is left alone keeps its very text, to the last digit. */

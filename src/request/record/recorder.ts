@@ -1,3 +1,4 @@
+// Tested by test/request/record/masking.test.ts.
 import { type RecordedDecision, type SettledDecision, undecided } from '../../domain/decision.ts';
 import { type ErrorCode, type RequestRefused, SidecarError, Undecided } from '../../domain/errors.ts';
 import type { DecisionLogRules, Log } from '../../domain/ports.ts';

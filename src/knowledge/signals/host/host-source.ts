@@ -1,3 +1,4 @@
+// Tested by test/knowledge/signals/host/host.test.ts.
 import type { JsonValue } from '../../../domain/json-value.ts';
 import type { Log, SignalKeeper } from '../../../domain/ports.ts';
 import type { Signal } from '../../../domain/signal.ts';

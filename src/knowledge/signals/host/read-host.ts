@@ -1,3 +1,4 @@
+// Tested by test/knowledge/signals/host/host.test.ts.
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { JsonValue } from '../../../domain/json-value.ts';

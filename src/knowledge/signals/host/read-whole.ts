@@ -1,3 +1,4 @@
+// Tested by test/knowledge/signals/host/host.test.ts.
 import { constants, open } from 'node:fs/promises';
 
 const bytesMax = 1024 * 1024;

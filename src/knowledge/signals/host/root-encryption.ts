@@ -1,3 +1,4 @@
+// Tested by test/knowledge/signals/host/host.test.ts.
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { readWhole } from './read-whole.ts';
