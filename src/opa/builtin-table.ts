@@ -99,7 +99,7 @@ const families: readonly { readonly names: readonly string[]; readonly load: () 
   },
   {
     names: ['http.send', 'net.lookup_ip_addr'],
-    load: async () => (await import('./builtins/outside.ts')).builtins,
+    load: async () => (await import('./builtins/outbound.ts')).builtins,
   },
   {
     names: [
